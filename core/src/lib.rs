@@ -1,3 +1,78 @@
-//! Placeholder.
+//! Typed, named messages between programs and microcontrollers over a line they already have: UART, TCP, UDP.
+//!
+//! This crate is the heart of Tieline: one synchronous state machine per line, [`Endpoint`], that does no I/O. Bytes and
+//! the time go in, events, messages and frames to send come out. No heap, no `unsafe`, no thread, no clock; the memory is
+//! known when you compile. Adapters drive it: [`driver`] on microcontrollers, the crate `tieline-std` on PCs.
+//!
+//! The modules in floors; each uses only what is below it:
+//!
+//! | floor | modules | |
+//! |---|---|---|
+//! | 6 | [`driver`] | ports on one side, the endpoint on the other |
+//! | 5 | `endpoint` | where the machines meet |
+//! | 4 | [`framing`] [`handshake`] [`reliable`] `routes` `results` `ping` `rto` `inbox` `outbox` | one small machine each |
+//! | 3 | [`packet`] `event` `message` | what travels, what the application sees |
+//! | 2 | `route` `error` `queue` `timers` | names, small enums, a byte ring, deadlines |
+//! | 1 | [`wire`] | the only code that touches offsets |
+//! | 0 | [`time`] [`limits`] | microseconds, constants |
+
 #![no_std]
 #![forbid(unsafe_code)]
+#![cfg_attr(
+    not(test),
+    warn(
+        clippy::indexing_slicing,
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::unreachable
+    )
+)]
+
+#[cfg(test)]
+extern crate std;
+
+pub mod driver;
+mod endpoint;
+mod error;
+mod event;
+pub mod framing;
+pub mod handshake;
+mod inbox;
+pub mod limits;
+mod log;
+mod message;
+mod outbox;
+pub mod packet;
+mod ping;
+mod queue;
+pub mod reliable;
+mod results;
+mod route;
+mod routes;
+mod rto;
+pub mod time;
+mod timers;
+pub mod wire;
+
+pub use endpoint::{
+    CallOptions, Config, Endpoint, Inline, IntentOptions, InterestOptions, Link, Parts, Peer, Quality,
+    ServiceOptions, Stats, Storage, Tables,
+};
+pub use error::{ConnectError, DeclareError, PublishError, RequestError, RespondError};
+pub use event::{
+    Answer, CallId, CloseReason, Diagnosis, Event, FailReason, Incoming, LostReason, Outcome, RequestId,
+    RouteId, Select, Ticket,
+};
+pub use framing::Framing;
+#[cfg(feature = "postcard")]
+pub use message::Named;
+pub use message::{DecodeError, EncodeError, Message};
+pub use nb;
+pub use packet::control::Priority;
+pub use ping::{Loss, RttStats};
+pub use queue::Sink;
+pub use results::{Call, Served, code};
+pub use route::{ROUTE_TEXT_MAX, Route, RouteError, RouteName, hash, hash32};
+pub use routes::Slot;
+pub use time::Instant;

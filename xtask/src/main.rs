@@ -1,2 +1,49 @@
-//! Placeholder.
-fn main() {}
+//! The project's chores: `cargo xtask test | demo | fuzz`.
+//!
+//! One module per sub-command; what they share (running programs, finding the repository,
+//! a compiler for a bare-metal target) has modules of its own. Nothing here is part of the
+//! library, and nothing here is needed to use it.
+
+mod demo;
+mod embedded;
+mod fuzz;
+mod process;
+mod test;
+mod version;
+mod workspace;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+#[derive(Parser)]
+#[command(
+    name = "cargo xtask",
+    about = "Tests, demo and fuzzing of this repository"
+)]
+struct Cli {
+    #[command(subcommand)]
+    command: Chore,
+}
+
+#[derive(Subcommand)]
+enum Chore {
+    /// Run everything a change must pass (what CI runs)
+    Test(test::Args),
+    /// Build the `tieline` program and run its demo
+    Demo(demo::Args),
+    /// Run the fuzz targets of `core/fuzz` for a while each
+    Fuzz(fuzz::Args),
+}
+
+fn main() -> ExitCode {
+    let outcome = match Cli::parse().command {
+        Chore::Test(args) => test::run(&args),
+        Chore::Demo(args) => demo::run(&args),
+        Chore::Fuzz(args) => fuzz::run(&args),
+    };
+    outcome.unwrap_or_else(|error| {
+        eprintln!("error: {error:#}");
+        ExitCode::FAILURE
+    })
+}

@@ -1,0 +1,351 @@
+//! What the application commands: declarations, messages, requests, answers, close.
+
+use super::config::{CallOptions, IntentOptions, InterestOptions, Quality, ServiceOptions};
+use super::state::{Core, Notice, Phase};
+use super::storage::Tables;
+use crate::error::{DeclareError, PublishError, RequestError, RespondError};
+use crate::event::{CallId, CloseReason, FailReason, RequestId, RouteId, Ticket};
+use crate::limits::{CAPABILITY_SERVICES, CONTROL_HEADER_MAX, MESSAGE_COST, WINDOW_MAX};
+use crate::message::EncodeError;
+use crate::outbox::{CONTROL, Class, NO_SLOT, Record};
+use crate::packet::control::{emit_request_header, emit_result_header};
+use crate::queue::Sink;
+use crate::results::{self, CallState, ServedState, code};
+use crate::route::RouteName;
+use crate::routes::{self, due, local, peer};
+use crate::time::{Duration, Instant};
+use crate::timers::{Lapse, Timer};
+use crate::wire::Writer;
+
+/// A reader that never gets TAKEN through is asked for it after this long at the least, in µs.
+const PROBE_FLOOR_US: u32 = 50_000;
+
+impl Core {
+    pub(super) fn declare_intent(
+        &mut self,
+        t: &mut Tables<'_>,
+        route: &'static RouteName,
+        options: IntentOptions,
+    ) -> Result<RouteId, DeclareError> {
+        let index = routes::place(t.routes, route)?;
+        if is_declared(t, index, local::SERVICE) {
+            return Err(DeclareError::ServiceAndTopic);
+        }
+        let slot = t.routes.get_mut(index).ok_or(DeclareError::TableFull { limit: 0 })?;
+        slot.local &= !(local::RELIABLE | local::TICKETS);
+        slot.local |= local::INTENT;
+        if options.quality == Quality::Reliable {
+            slot.local |= local::RELIABLE;
+        }
+        if options.tickets {
+            slot.local |= local::TICKETS;
+        }
+        slot.priority = options.priority as u8;
+        slot.due &= !due::INTENT_GONE;
+        Ok(self.declared(t, index, due::INTENT, options.ttl))
+    }
+
+    pub(super) fn declare_interest(
+        &mut self,
+        t: &mut Tables<'_>,
+        route: &'static RouteName,
+        options: InterestOptions,
+    ) -> Result<RouteId, DeclareError> {
+        let index = routes::place(t.routes, route)?;
+        if is_declared(t, index, local::SERVICE) {
+            return Err(DeclareError::ServiceAndTopic);
+        }
+        self.take_region(t, index, local::INTEREST, options.window)?;
+        Ok(self.declared(t, index, due::INTEREST, options.ttl))
+    }
+
+    pub(super) fn declare_service(
+        &mut self,
+        t: &mut Tables<'_>,
+        route: &'static RouteName,
+        options: ServiceOptions,
+    ) -> Result<RouteId, DeclareError> {
+        let index = routes::place(t.routes, route)?;
+        if is_declared(t, index, local::INTENT | local::INTEREST) {
+            return Err(DeclareError::ServiceAndTopic);
+        }
+        self.take_region(t, index, local::SERVICE, options.room)?;
+        Ok(self.declared(t, index, due::INTENT, options.ttl))
+    }
+
+    /// Room of RX for an interest or a service; declared again, it keeps what it has.
+    fn take_region(
+        &mut self,
+        t: &mut Tables<'_>,
+        index: usize,
+        bit: u8,
+        wish: Option<usize>,
+    ) -> Result<(), DeclareError> {
+        let Some(slot) = t.routes.get(index) else { return Err(DeclareError::TableFull { limit: 0 }) };
+        if slot.has(bit) {
+            return Ok(());
+        }
+        let default = t.rx.len() / t.routes.len().max(1);
+        let capacity = wish.unwrap_or(default).min(WINDOW_MAX as usize);
+        let region = match t.allocate(capacity) {
+            Ok(region) => region,
+            Err(limit) => {
+                self.settle(t, index);
+                return Err(DeclareError::NoRoom { limit });
+            }
+        };
+        if let Some(slot) = t.routes.get_mut(index) {
+            slot.inbox = region;
+            slot.local |= bit;
+            // What comes from before is not for this declaration: see `due::RESTING`.
+            slot.old = 0;
+        }
+        Ok(())
+    }
+
+    fn declared(&mut self, t: &mut Tables<'_>, index: usize, due: u8, ttl: Option<Duration>) -> RouteId {
+        let in_session = self.phase == Phase::Established;
+        let Some(slot) = t.routes.get_mut(index) else { return RouteId { index: u16::MAX, generation: 0 } };
+        let fresh = slot.local & local::DECLARED == due_to_local(due, slot.local) && slot.peer == 0;
+        if in_session {
+            slot.due |= due;
+            if fresh {
+                slot.local |= local::ASK;
+            }
+            self.tables_due = true;
+        }
+        slot.ttl_ms = ttl.map_or(0, |ttl| u32::try_from(ttl.as_millis()).unwrap_or(u32::MAX).max(1));
+        RouteId { index: index as u16, generation: slot.generation }
+    }
+
+    pub(super) fn withdraw_intent(&mut self, t: &mut Tables<'_>, route: RouteId) {
+        self.withdraw(t, route, local::INTENT, due::INTENT, due::INTENT_GONE);
+    }
+
+    pub(super) fn withdraw_service(&mut self, t: &mut Tables<'_>, route: RouteId) {
+        if routes::get(t.routes, route).is_none_or(|slot| !slot.has(local::SERVICE)) {
+            return;
+        }
+        // Requests that were stored and not taken get their RESULT all the same.
+        while let Some(slot) = routes::get(t.routes, route)
+            && let Some((record, _)) = slot.inbox.pop(t.rx)
+        {
+            let place =
+                t.served.iter_mut().find(|place| place.id == record.id && place.state == ServedState::Open);
+            if let Some(place) = place {
+                place.state = ServedState::Refuse(code::NO_INTENT as u8);
+                place.lapse = Lapse::NEVER;
+            }
+        }
+        self.withdraw(t, route, local::SERVICE, due::INTENT, due::INTENT_GONE);
+    }
+
+    pub(super) fn withdraw_interest(&mut self, t: &mut Tables<'_>, route: RouteId) {
+        self.withdraw(t, route, local::INTEREST, due::INTEREST, due::INTEREST_GONE);
+    }
+
+    fn withdraw(&mut self, t: &mut Tables<'_>, route: RouteId, bit: u8, declared: u8, gone: u8) {
+        let in_session = self.phase == Phase::Established;
+        let Some(slot) = routes::get(t.routes, route).filter(|slot| slot.has(bit)) else { return };
+        slot.local &= !bit;
+        // An interest that the peer has not been told of needs no withdrawal; an intent may be repeated harmlessly.
+        let told = in_session && (bit != local::INTEREST || slot.is_due(due::ADVERTISED));
+        slot.due &= !declared;
+        if told {
+            slot.due |= gone;
+            self.tables_due = true;
+        }
+        self.settle(t, usize::from(route.index));
+    }
+
+    pub(super) fn publish(
+        &mut self,
+        t: &mut Tables<'_>,
+        route: RouteId,
+        write: impl FnOnce(&mut Sink<'_>) -> Result<(), EncodeError>,
+    ) -> nb::Result<Option<Ticket>, PublishError> {
+        let (class, limit) = self.may_publish(t, route)?;
+        let mut sink = self.outbox.sink(t.tx, class, limit);
+        write(&mut sink).map_err(|EncodeError| PublishError::Encode)?;
+        let (len, overflowed) = (sink.len(), sink.overflowed());
+        self.keep_message(t, route, class, len, overflowed)
+    }
+
+    /// Whether a message may be published on a route now: in which class, and how long it may be.
+    fn may_publish(&self, t: &mut Tables<'_>, route: RouteId) -> nb::Result<(Class, usize), PublishError> {
+        let slot = routes::get(t.routes, route).filter(|slot| slot.has(local::INTENT));
+        let slot = slot.ok_or(PublishError::NotDeclared)?;
+        if self.phase != Phase::Established {
+            return Err(PublishError::Disconnected.into());
+        }
+        if slot.peer_has(peer::CONFLICT) {
+            return Err(PublishError::RouteConflict.into());
+        }
+        if !slot.has_audience() {
+            return Err(PublishError::NoAudience.into());
+        }
+        if slot.owes_tickets() {
+            return Err(nb::Error::WouldBlock);
+        }
+        let class = if slot.has(local::RELIABLE) { Class::Reliable } else { Class::BestEffort };
+        Ok((class, self.payload_limit(slot)))
+    }
+
+    /// Keeps what was written, if it fits.
+    fn keep_message(
+        &mut self,
+        t: &mut Tables<'_>,
+        route: RouteId,
+        class: Class,
+        len: usize,
+        overflowed: bool,
+    ) -> nb::Result<Option<Ticket>, PublishError> {
+        let room = self.outbox.room(t.tx, class);
+        let half = t.tx.len() / 2;
+        let Some(slot) = routes::get(t.routes, route) else { return Err(PublishError::NotDeclared.into()) };
+        let limit = self.payload_limit(slot).min(half.saturating_sub(crate::outbox::RECORD_LEN));
+        if len > limit {
+            return Err(PublishError::TooLarge { limit }.into());
+        }
+        let cost = (len + MESSAGE_COST) as u32;
+        let blocked = class == Class::Reliable && slot.credit() < cost;
+        if overflowed || len > room || blocked {
+            if blocked && !self.link.lossless && !self.timers.is_set(Timer::Probe) {
+                // The report that opens the window may be lost: ask for it.
+                let wait = self.rto.micros().max(PROBE_FLOOR_US);
+                self.timers.set(Timer::Probe, self.now.plus_micros(wait.into()));
+            }
+            return Err(nb::Error::WouldBlock);
+        }
+        let mut record = Record { len: len as u32, number: slot.number, slot: route.index, extra: 0 };
+        let ticket = if class == Class::Reliable {
+            slot.sent = slot.sent.wrapping_add(cost);
+            let number = slot.tickets.issued;
+            slot.tickets.issued = number.wrapping_add(1);
+            Some(Ticket { route, number })
+        } else {
+            record.extra = u16::from(slot.count);
+            slot.count = slot.count.wrapping_add(1) & 0x3F;
+            None
+        };
+        self.outbox.commit(t.tx, class, record);
+        Ok(ticket)
+    }
+
+    pub(super) fn request(
+        &mut self,
+        t: &mut Tables<'_>,
+        now: Instant,
+        service: &RouteName,
+        options: CallOptions,
+        write: impl FnOnce(&mut Sink<'_>) -> Result<(), EncodeError>,
+    ) -> nb::Result<CallId, RequestError> {
+        let now = self.advance(now);
+        if self.phase != Phase::Established {
+            return Err(RequestError::Disconnected.into());
+        }
+        if self.peer.capabilities & CAPABILITY_SERVICES == 0 || self.peer.requests == 0 {
+            return Err(RequestError::NotSupported.into());
+        }
+        let limit = self.control_payload_limit();
+        let (mut buffer, mut last_call) = ([0; CONTROL_HEADER_MAX], self.last_call);
+        // Room first: giving old answers back moves others.
+        let region = t.allocate(options.room.saturating_add(MESSAGE_COST));
+        let region =
+            region.map_err(|limit| RequestError::NoRoom { limit: limit.saturating_sub(MESSAGE_COST) })?;
+        let call =
+            results::free_call(t.calls, self.peer.requests, &mut last_call).ok_or(nb::Error::WouldBlock)?;
+        let timeout_ms = u32::try_from(options.timeout.as_millis()).unwrap_or(u32::MAX).max(1);
+        let mut header = Writer::new(&mut buffer);
+        let written =
+            emit_request_header(call.id, service.hash(), options.room as u32, timeout_ms, &mut header);
+        written.map_err(|_| RequestError::Encode)?;
+        let mut sink = self.outbox.sink(t.tx, Class::Reliable, usize::MAX);
+        sink.write(header.written());
+        write(&mut sink).map_err(|EncodeError| RequestError::Encode)?;
+        let (len, overflowed) = (sink.len(), sink.overflowed());
+        let limit =
+            limit.min((t.tx.len() / 2).saturating_sub(crate::outbox::RECORD_LEN + CONTROL_HEADER_MAX));
+        if len - header.len() > limit {
+            return Err(RequestError::TooLarge { limit }.into());
+        }
+        if overflowed {
+            return Err(nb::Error::WouldBlock);
+        }
+        call.state = CallState::Waiting;
+        call.region = region;
+        call.lapse = Lapse::after(now, timeout_ms);
+        let id = call.call_id();
+        self.last_call = last_call;
+        let record = Record { len: len as u32, number: CONTROL, slot: NO_SLOT, extra: 0 };
+        self.outbox.commit(t.tx, Class::Reliable, record);
+        self.set_lapse(t, now);
+        Ok(id)
+    }
+
+    #[expect(clippy::unused_self, reason = "commands are methods")]
+    pub(super) fn forget_call(&self, t: &mut Tables<'_>, id: CallId) {
+        if let Some(call) =
+            t.calls.iter_mut().find(|call| call.state != CallState::Free && call.call_id() == id)
+        {
+            call.state = if call.is_open() { CallState::Forgotten } else { CallState::Free };
+            call.lapse = Lapse::NEVER;
+        }
+    }
+
+    pub(super) fn respond(
+        &mut self,
+        t: &mut Tables<'_>,
+        request: RequestId,
+        code: u32,
+        write: impl FnOnce(&mut Sink<'_>) -> Result<(), EncodeError>,
+    ) -> nb::Result<(), RespondError> {
+        let limit = self.control_payload_limit();
+        let limit =
+            limit.min((t.tx.len() / 2).saturating_sub(crate::outbox::RECORD_LEN + CONTROL_HEADER_MAX));
+        let place = results::find_open(t.served, self.session, request).ok_or(RespondError::Unknown)?;
+        let limit = limit.min(place.room as usize);
+        let mut buffer = [0; CONTROL_HEADER_MAX];
+        let mut header = Writer::new(&mut buffer);
+        emit_result_header(place.id, code, &mut header).map_err(|_| RespondError::Encode)?;
+        let mut sink = self.outbox.sink(t.tx, Class::Reliable, usize::MAX);
+        sink.write(header.written());
+        write(&mut sink).map_err(|EncodeError| RespondError::Encode)?;
+        let (len, overflowed) = (sink.len(), sink.overflowed());
+        if len - header.len() > limit {
+            return Err(RespondError::TooLarge { limit }.into());
+        }
+        if overflowed {
+            return Err(nb::Error::WouldBlock);
+        }
+        place.state = ServedState::Free;
+        place.lapse = Lapse::NEVER;
+        let record = Record { len: len as u32, number: CONTROL, slot: NO_SLOT, extra: 0 };
+        self.outbox.commit(t.tx, Class::Reliable, record);
+        Ok(())
+    }
+
+    pub(super) fn close(&mut self, t: &mut Tables<'_>, code: u32) {
+        match self.phase {
+            Phase::Established => {
+                self.end_session(t, FailReason::SessionLost);
+                // The seeds stay, to send CLOSE, and again if the peer goes on.
+                self.close_due = code.saturating_add(1);
+            }
+            Phase::Connecting => self.timers.stop_all(),
+            Phase::New | Phase::NoLink | Phase::Closed => return,
+        }
+        self.handshake.rest();
+        self.phase = Phase::Closed;
+        self.notice = Notice::Closed(CloseReason::Local);
+    }
+}
+
+/// The bits of a place on which nothing but what `due` declares is declared.
+const fn due_to_local(due: u8, local: u8) -> u8 {
+    if due == due::INTEREST { local::INTEREST } else { local & (local::INTENT | local::SERVICE) }
+}
+
+fn is_declared(t: &Tables<'_>, index: usize, bits: u8) -> bool {
+    t.routes.get(index).is_some_and(|slot| slot.has(bits))
+}

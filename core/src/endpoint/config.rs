@@ -1,0 +1,144 @@
+//! What an endpoint is told: once at its start, for each link, and for each declaration.
+
+use core::time::Duration;
+
+use crate::framing::Framing;
+use crate::packet::control::Priority;
+
+/// How an endpoint presents itself and how patient it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct Config {
+    /// Shown to the peer's people; cut to 16 bytes. Need not be unique.
+    pub name: &'static str,
+    /// How often the line is measured and proven alive. At least 1 ms.
+    pub ping_interval: Duration,
+    /// How long the peer may be silent before the session is lost. At least twice both sides' ping interval.
+    pub silence: Duration,
+}
+
+impl Config {
+    /// A name, PING every second, lost after 3 seconds of silence.
+    #[must_use]
+    pub const fn new(name: &'static str) -> Self {
+        Self { name, ping_interval: Duration::from_secs(1), silence: Duration::from_secs(3) }
+    }
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self::new("")
+    }
+}
+
+/// What an endpoint must know of a byte path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct Link {
+    /// How frames are told apart.
+    pub framing: Framing,
+    /// Largest frame content to send here, in bytes; the endpoints' own limits apply as well.
+    pub frame_max: usize,
+    /// Whether all bytes arrive, intact and in order, as long as the link lives (TCP, a pipe).
+    pub lossless: bool,
+    /// The line's rate, to judge how long a frame takes; 0: not known, or too fast to matter.
+    pub bits_per_second: u32,
+}
+
+impl Link {
+    /// A UART, or anything else that may lose or corrupt bytes.
+    #[must_use]
+    pub const fn serial(bits_per_second: u32) -> Self {
+        Self { framing: Framing::Serial, frame_max: usize::MAX, lossless: false, bits_per_second }
+    }
+
+    /// A stream that neither loses nor corrupts: TCP, a Unix socket, a pipe.
+    #[must_use]
+    pub const fn stream() -> Self {
+        Self { framing: Framing::Stream, frame_max: usize::MAX, lossless: true, bits_per_second: 0 }
+    }
+
+    /// How long `bytes` take on the line, in µs, at 10 bits a byte (8N1).
+    #[must_use]
+    pub const fn line_time_us(&self, bytes: usize) -> u32 {
+        if self.bits_per_second == 0 {
+            return 0;
+        }
+        let us = bytes as u64 * 10_000_000 / self.bits_per_second as u64;
+        if us > u32::MAX as u64 { u32::MAX } else { us as u32 }
+    }
+}
+
+/// What is promised for the messages of a route.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum Quality {
+    /// In order; what is lost is counted.
+    #[default]
+    BestEffort,
+    /// Exactly once and in order within a session; each ends as delivered or failed.
+    Reliable,
+}
+
+/// How a route is published.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct IntentOptions {
+    /// What is promised.
+    pub quality: Quality,
+    /// How urgent it is.
+    pub priority: Priority,
+    /// The declaration lapses at the peer unless it is declared again within this time. None: lives with the session.
+    pub ttl: Option<Duration>,
+    /// Whether each reliable message ends in an event. Then the application must read events, or it may not publish
+    /// more than 32767 messages ahead.
+    pub tickets: bool,
+}
+
+impl IntentOptions {
+    /// Best effort.
+    #[must_use]
+    pub const fn best_effort() -> Self {
+        Self { quality: Quality::BestEffort, priority: Priority::Normal, ttl: None, tickets: false }
+    }
+
+    /// Reliable, with an event for each message's end.
+    #[must_use]
+    pub const fn reliable() -> Self {
+        Self { quality: Quality::Reliable, priority: Priority::Normal, ttl: None, tickets: true }
+    }
+}
+
+/// How a route is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct InterestOptions {
+    /// Bytes of RX kept for messages that wait to be taken: each costs its payload and 8 bytes. The largest reliable
+    /// message is 8 less. None: RX divided by ROUTES.
+    pub window: Option<usize>,
+    /// As in [`IntentOptions::ttl`].
+    pub ttl: Option<Duration>,
+}
+
+/// How requests on a route are taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct ServiceOptions {
+    /// Bytes of RX kept for requests that wait to be taken: each costs its payload and 8 bytes. A request that finds
+    /// no room is answered *busy*. None: RX divided by ROUTES.
+    pub room: Option<usize>,
+    /// As in [`IntentOptions::ttl`].
+    pub ttl: Option<Duration>,
+}
+
+/// How a request is made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CallOptions {
+    /// How long to wait for the answer.
+    pub timeout: Duration,
+    /// Largest answer, in bytes; that and 8 bytes of RX are kept free for it.
+    pub room: usize,
+}
+
+impl Default for CallOptions {
+    fn default() -> Self {
+        Self { timeout: Duration::from_secs(1), room: 64 }
+    }
+}

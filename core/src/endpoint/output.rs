@@ -1,0 +1,548 @@
+//! The way out: what is due, in order of priority, into one frame (docs/protocol.md, sections 3 to 9).
+//!
+//! Nothing here was queued when something came in: what to send is derived from the machines' state.
+
+use super::state::{Core, Phase};
+use super::storage::Tables;
+use crate::framing::{Framing, Sealer};
+use crate::limits::{CAPABILITY_SERVICES, FRAME_MIN, SERIAL_IDLE_MS};
+use crate::outbox::{CONTROL, Class, DEAD, NO_SLOT, Payload, Record, half};
+use crate::packet::control::{
+    INTENT, INTENTS, INTEREST, INTERESTS, Intent, Interest, InterestBody, NotifyStatus, WireName,
+    emit_intent, emit_interest, emit_notify, emit_result_header,
+};
+use crate::packet::{
+    Hello, HelloBody, HelloHead, Mode, Packet, SeqWidth, best_effort_len, emit_best_effort_header,
+    emit_reliable_header, reliable_len,
+};
+use crate::results::ServedState;
+use crate::route::ROUTE_TEXT_MAX;
+use crate::routes::{Slot, due, local, peer};
+use crate::time::Instant;
+use crate::timers::Timer;
+use crate::wire::{Full, Writer, varint_len};
+
+/// Where the check of a HELLO starts: the ordinary CRC-32C.
+const HELLO_START: u32 = u32::MAX;
+/// Best-effort messages are passed over in at most this many frames in a row: their share of the line is 1/8.
+const PASSED_OVER_MAX: u8 = 7;
+/// Largest declaration: flags, number, window, counts, name, extension.
+const DECLARATION_MAX: usize = ROUTE_TEXT_MAX + 40;
+/// What a reliable packet needs besides its payload, and then some: kind, route, number, distance.
+const RELIABLE_OVERHEAD: usize = 12;
+
+/// A message that was chosen for the frame.
+struct Chosen {
+    record: Record,
+    payload: Payload,
+    /// Reliable: number and distance.
+    reliable: Option<(u32, u32)>,
+}
+
+impl Core {
+    pub(super) fn wants_transmit(&self) -> bool {
+        match self.phase {
+            Phase::New | Phase::NoLink => false,
+            Phase::Connecting => self.handshake.wants_hello(),
+            Phase::Closed => self.close_due > 0 || self.handshake.wants_hello(),
+            Phase::Established => {
+                self.handshake.wants_hello()
+                    || self.receiver.ack_due()
+                    || self.ping_due
+                    || self.ping.wants_pong()
+                    || self.tables_due
+                    || self.outbox.best_effort_len() > 0
+                    || (self.outbox.has_reliable() && self.sender.peek().is_some())
+            }
+        }
+    }
+
+    pub(super) fn poll_transmit<'o>(
+        &mut self,
+        t: &mut Tables<'_>,
+        now: Instant,
+        out: &'o mut [u8],
+    ) -> Option<&'o [u8]> {
+        let now = self.advance(now);
+        if !self.wants_transmit() {
+            return None;
+        }
+        let sealer = Sealer { framing: self.link.framing };
+        if out.len() < Framing::wire_max(self.frame_max) {
+            return None;
+        }
+        if let Some(head) = self.handshake.poll_hello() {
+            let mut w = Writer::new(sealer.area(out, FRAME_MIN)?);
+            self.emit_hello(head, now, &mut w).ok()?;
+            let len = w.len();
+            return self.finish(sealer, out, FRAME_MIN, len, HELLO_START, now);
+        }
+        let content = if self.phase == Phase::Closed { FRAME_MIN } else { self.send_max() };
+        let mut w = Writer::new(sealer.area(out, content)?);
+        if self.close_due > 0 {
+            let code = core::mem::take(&mut self.close_due) - 1;
+            self.close_sent = now;
+            Packet::Close { code }.emit(&mut w, SeqWidth::One, true).ok()?;
+        } else if self.phase == Phase::Established {
+            self.emit_reports(t, now, &mut w);
+            if self.tables_due {
+                self.derive_records(t);
+            }
+            self.emit_messages(t, now, &mut w);
+        }
+        let len = w.len();
+        if len == 0 {
+            return None;
+        }
+        self.finish(sealer, out, content, len, self.seed_out, now)
+    }
+
+    fn finish<'o>(
+        &mut self,
+        sealer: Sealer,
+        out: &'o mut [u8],
+        content: usize,
+        len: usize,
+        start: u32,
+        now: Instant,
+    ) -> Option<&'o [u8]> {
+        let idle = now.micros_since(self.last_sent) >= u64::from(SERIAL_IDLE_MS) * 1000;
+        let frame = sealer.seal(out, content, len, start, idle || start == HELLO_START)?;
+        self.last_sent = now;
+        self.counters.frames_out = self.counters.frames_out.wrapping_add(1);
+        self.counters.bytes_out = self.counters.bytes_out.wrapping_add(frame.len() as u32);
+        Some(frame)
+    }
+
+    fn emit_hello(&self, head: HelloHead, now: Instant, w: &mut Writer<'_>) -> Result<(), Full> {
+        let message_max = self.frame_max.saturating_sub(RELIABLE_OVERHEAD) as u32;
+        let body = HelloBody {
+            name: self.name().clone(),
+            mode: Mode::Fresh,
+            capabilities: CAPABILITY_SERVICES,
+            frame_max: self.frame_max as u32,
+            message_max,
+            requests: self.requests_held,
+            ping_ms: self.ping_ms,
+            silence_ms: self.silence_ms,
+            resume_s: 0,
+            clock: now.as_micros(),
+        };
+        Packet::Hello(Hello { head, body: Some(body) }).emit(w, SeqWidth::One, true)
+    }
+
+    /// Acknowledgement, what was taken, pong, ping: small, never waiting for anything.
+    fn emit_reports(&mut self, t: &mut Tables<'_>, now: Instant, w: &mut Writer<'_>) {
+        let width = self.link.framing.seq_width();
+        if self.receiver.ack_due() {
+            let ack = Packet::Ack { next: self.receiver.expected() & width.mask(), selective: 0 };
+            if append(w, &ack, width) {
+                self.receiver.acknowledged();
+            }
+        }
+        if self.tables_due {
+            let places = t.routes.iter_mut().zip(1u16..).filter(|(slot, _)| slot.is_due(due::TAKEN));
+            for (slot, number) in places {
+                if !slot.is_due(due::ADVERTISED) {
+                    slot.due &= !due::TAKEN;
+                } else if append(
+                    w,
+                    &Packet::Taken { route: number, messages: slot.messages, bytes: slot.taken },
+                    width,
+                ) {
+                    slot.due &= !due::TAKEN;
+                    slot.reported = slot.taken;
+                }
+            }
+        }
+        if self.ping.wants_pong()
+            && w.room() >= 10
+            && let Some((id, held)) = self.ping.pong(now)
+        {
+            let dropped = self.counters.dropped_no_room as u16;
+            append(w, &Packet::Pong { id, held, clock: now.as_micros() as u32, dropped }, width);
+        }
+        if self.ping_due && w.room() >= 6 {
+            let id = self.ping.on_send(now);
+            append(w, &Packet::Ping { id, sent: self.sent_best_effort }, width);
+            self.ping_due = false;
+            self.timers.set(Timer::Ping, now.plus_millis(self.ping_ms));
+        }
+    }
+
+    /// Turns what is due in the tables into control records, as far as there is room for them.
+    fn derive_records(&mut self, t: &mut Tables<'_>) {
+        let gone = self.derive_gone(t);
+        let intents = gone && self.derive_declarations(t, due::INTENT);
+        let interests = intents && self.derive_declarations(t, due::INTEREST);
+        let notices = interests && self.derive_notices(t);
+        let refusals = notices && self.derive_refusals(t);
+        let taken = t.routes.iter().any(|slot| slot.is_due(due::TAKEN));
+        self.tables_due = !refusals || taken;
+    }
+
+    /// Queues a control record; false: no room now.
+    fn push_control(&mut self, t: &mut Tables<'_>, slot: u16, parts: [&[u8]; 2]) -> bool {
+        let mut sink = self.outbox.sink(t.tx, Class::Reliable, usize::MAX);
+        parts.iter().for_each(|part| sink.write(part));
+        if sink.overflowed() {
+            return false;
+        }
+        let record = Record { len: sink.len() as u32, number: CONTROL, slot, extra: 0 };
+        self.outbox.commit(t.tx, Class::Reliable, record);
+        true
+    }
+
+    /// Largest control record.
+    fn control_max(&self) -> usize {
+        (self.send_max() - self.link.framing.check_len()).saturating_sub(RELIABLE_OVERHEAD)
+    }
+
+    fn derive_gone(&mut self, t: &mut Tables<'_>) -> bool {
+        for index in 0..t.routes.len() {
+            let Some(slot) = t.routes.get(index).copied() else { continue };
+            let mut buffer = [0; 32];
+            if slot.is_due(due::INTENT_GONE)
+                && let Some(name) = slot.name
+            {
+                let name = WireName::Hashed { hash: name.hash(), prefix: "" };
+                let intent = Intent {
+                    withdrawn: true,
+                    reliable: false,
+                    priority: slot.priority(),
+                    service: false,
+                    ask: false,
+                    name,
+                    ttl_ms: 0,
+                    schema: 0,
+                };
+                let mut w = Writer::new(&mut buffer);
+                if emit_intent(&intent, &mut w).is_ok()
+                    && !self.push_control(t, NO_SLOT, [&[INTENT], w.written()])
+                {
+                    return false;
+                }
+                self.clear_due(t, index, due::INTENT_GONE, 0);
+            }
+            if slot.is_due(due::INTEREST_GONE) {
+                let body = InterestBody::Withdrawn { messages: slot.messages, bytes: slot.taken };
+                let interest = Interest { number: index as u16 + 1, ask: false, body };
+                let mut w = Writer::new(&mut buffer);
+                if emit_interest(&interest, &mut w).is_ok()
+                    && !self.push_control(t, index as u16, [&[INTEREST], w.written()])
+                {
+                    return false;
+                }
+                self.clear_due(t, index, due::INTEREST_GONE | due::ADVERTISED | due::TAKEN, due::RESTING);
+                if let Some(slot) = t.routes.get_mut(index) {
+                    slot.reset_counts();
+                }
+            }
+            self.settle(t, index);
+        }
+        true
+    }
+
+    fn clear_due(&self, t: &mut Tables<'_>, index: usize, clear: u8, set: u8) {
+        if let Some(slot) = t.routes.get_mut(index) {
+            slot.due = slot.due & !clear | set;
+        }
+    }
+
+    /// Puts as many declarations of a kind into each record as fit.
+    fn derive_declarations(&mut self, t: &mut Tables<'_>, kind: u8) -> bool {
+        let max = self.control_max();
+        let mut next = 0;
+        while next < t.routes.len() {
+            let (one, many) = if kind == due::INTENT { (INTENT, INTENTS) } else { (INTEREST, INTERESTS) };
+            let (first, mut used, mut count) = (next, 1, 0u32);
+            let mut sink = self.outbox.sink(t.tx, Class::Reliable, max);
+            // The kind is known when the number of declarations is: it is patched in by writing it last.
+            let many_follow = t.routes.iter().skip(first).filter(|slot| wants(slot, kind)).count() > 1;
+            sink.write(&[if many_follow { many } else { one }]);
+            for (slot, index) in t.routes.iter().zip(0usize..).skip(first) {
+                if wants(slot, kind) {
+                    let mut buffer = [0; DECLARATION_MAX];
+                    let mut w = Writer::new(&mut buffer);
+                    if emit_declaration(slot, index, kind, max - 1, &mut w).is_err() {
+                        next = index + 1;
+                        continue;
+                    }
+                    if used + w.len() > max {
+                        break;
+                    }
+                    sink.write(w.written());
+                    if sink.overflowed() {
+                        break;
+                    }
+                    used += w.len();
+                    count += 1;
+                }
+                next = index + 1;
+            }
+            if sink.overflowed() && count == 0 {
+                return false;
+            }
+            if count == 0 {
+                return next >= t.routes.len();
+            }
+            let record = Record { len: used as u32, number: CONTROL, slot: NO_SLOT, extra: 0 };
+            self.outbox.commit(t.tx, Class::Reliable, record);
+            for slot in t.routes.iter_mut().take(next).skip(first).filter(|slot| wants(slot, kind)) {
+                slot.due &= !kind;
+                slot.local &= !local::ASK;
+                if kind == due::INTEREST {
+                    slot.due |= due::ADVERTISED;
+                }
+            }
+        }
+        true
+    }
+
+    fn derive_notices(&mut self, t: &mut Tables<'_>) -> bool {
+        for index in 0..t.routes.len() {
+            let Some(slot) = t.routes.get(index).filter(|slot| slot.is_due(due::NOTIFY)) else { continue };
+            let Some(name) = slot.name else { continue };
+            let (declared, status) = if slot.peer_has(peer::CONFLICT) {
+                let declared = u64::from(name.path_hash()) << 32 | u64::from(slot.theirs);
+                (declared, NotifyStatus::Conflict { hash: name.hash(), schema: name.schema() })
+            } else {
+                (name.hash(), NotifyStatus::Audience(u32::from(slot.has(local::INTEREST))))
+            };
+            let mut buffer = [0; 32];
+            let mut w = Writer::new(&mut buffer);
+            if emit_notify(declared, &status, &mut w).is_ok()
+                && !self.push_control(t, NO_SLOT, [w.written(), &[]])
+            {
+                return false;
+            }
+            self.clear_due(t, index, due::NOTIFY, 0);
+        }
+        true
+    }
+
+    fn derive_refusals(&mut self, t: &mut Tables<'_>) -> bool {
+        for index in 0..t.served.len() {
+            let Some(place) = t.served.get(index).copied() else { continue };
+            let ServedState::Refuse(code) = place.state else { continue };
+            let mut buffer = [0; 16];
+            let mut w = Writer::new(&mut buffer);
+            if emit_result_header(place.id, code.into(), &mut w).is_ok()
+                && !self.push_control(t, NO_SLOT, [w.written(), &[]])
+            {
+                return false;
+            }
+            if let Some(place) = t.served.get_mut(index) {
+                place.state = ServedState::Free;
+            }
+        }
+        true
+    }
+
+    /// Fills the frame with messages. Each but the last carries its length, so one looks ahead by one.
+    fn emit_messages(&mut self, t: &mut Tables<'_>, now: Instant, w: &mut Writer<'_>) {
+        let width = self.link.framing.seq_width();
+        let waiting = self.outbox.best_effort_len() > 0;
+        let before = self.sent_best_effort;
+        let mut current = self.choose(t, w.room(), now);
+        while let Some(chosen) = current {
+            let after = w.room().saturating_sub(length(&chosen, width, false));
+            let next = if after > 0 { self.choose(t, after, now) } else { None };
+            if emit_message(&chosen, t.tx, w, width, next.is_none()).is_err() {
+                break;
+            }
+            current = next;
+        }
+        self.passed_over = match waiting && self.sent_best_effort == before {
+            true => self.passed_over.saturating_add(1),
+            false => 0,
+        };
+    }
+
+    /// The next message that fits into `room` bytes as the frame's last; it counts as sent.
+    fn choose(&mut self, t: &mut Tables<'_>, room: usize, now: Instant) -> Option<Chosen> {
+        if self.passed_over >= PASSED_OVER_MAX {
+            self.passed_over = 0;
+            if let Some(chosen) = self.choose_best_effort(t, room) {
+                return Some(chosen);
+            }
+        }
+        self.choose_reliable(t, room, now).or_else(|| self.choose_best_effort(t, room))
+    }
+
+    fn choose_best_effort(&mut self, t: &mut Tables<'_>, room: usize) -> Option<Chosen> {
+        loop {
+            let (record, payload) = self.outbox.peek_best_effort(t.tx)?;
+            if record.number == DEAD {
+                self.outbox.pop_best_effort(t.tx);
+                continue;
+            }
+            let chosen = Chosen { record, payload, reliable: None };
+            if length(&chosen, SeqWidth::One, true) > room {
+                return None;
+            }
+            self.outbox.pop_best_effort(t.tx);
+            self.sent_best_effort = self.sent_best_effort.wrapping_add(1);
+            return Some(chosen);
+        }
+    }
+
+    fn choose_reliable(&mut self, t: &mut Tables<'_>, room: usize, now: Instant) -> Option<Chosen> {
+        let packet = self.sender.peek()?;
+        let (record, payload) = self.outbox.peek_reliable(t.tx)?;
+        let distance =
+            if packet.new { self.distance(t, &record, packet.seq) } else { u32::from(record.extra) };
+        let chosen = Chosen { record, payload, reliable: Some((packet.seq, distance)) };
+        if length(&chosen, self.link.framing.seq_width(), true) > room {
+            return None;
+        }
+        if packet.new {
+            self.remember(t, &record, packet.seq);
+        } else {
+            self.counters.retransmitted = self.counters.retransmitted.wrapping_add(1);
+        }
+        self.sender.transmitted();
+        self.outbox.transmitted(t.tx, record, distance as u16);
+        self.rto.on_transmit(packet.seq, packet.new, now);
+        if !self.link.lossless && !self.timers.is_set(Timer::Retransmit) {
+            self.timers.set(Timer::Retransmit, now.plus_micros(self.rto.micros().into()));
+        }
+        Some(chosen)
+    }
+
+    /// How far back the previous reliable packet of the same route is; 0 if it is acknowledged, or there is none.
+    fn distance(&self, t: &Tables<'_>, record: &Record, seq: u32) -> u32 {
+        let last = match record.number {
+            CONTROL => self.last_control,
+            DEAD => None,
+            _ => {
+                let slot = t.routes.get(usize::from(record.slot));
+                slot.filter(|slot| slot.peer_has(peer::SENT)).map(|slot| slot.last_seq)
+            }
+        };
+        // At or above `acked` means: not acknowledged.
+        last.map(|last| seq.wrapping_sub(last))
+            .filter(|distance| *distance <= seq.wrapping_sub(self.sender.acked()))
+            .unwrap_or(0)
+    }
+
+    fn remember(&mut self, t: &mut Tables<'_>, record: &Record, seq: u32) {
+        match record.number {
+            CONTROL => self.last_control = Some(seq),
+            DEAD => {}
+            _ => {
+                if let Some(slot) = t.routes.get_mut(usize::from(record.slot)) {
+                    slot.last_seq = seq;
+                    slot.peer |= peer::SENT;
+                }
+            }
+        }
+    }
+
+    /// Largest payload of a route with an audience.
+    pub(super) fn payload_limit(&self, slot: &Slot) -> usize {
+        let width = self.link.framing.seq_width();
+        let room = self.send_max().saturating_sub(self.link.framing.check_len());
+        if slot.has(local::RELIABLE) {
+            let overhead = reliable_len(slot.number, self.sender.window(), 0, width, true);
+            room.saturating_sub(overhead).min(slot.largest_reliable())
+        } else {
+            room.saturating_sub(best_effort_len(slot.number, 0, true))
+        }
+    }
+
+    /// Largest payload of a request or an answer.
+    pub(super) fn control_payload_limit(&self) -> usize {
+        self.control_max().saturating_sub(crate::limits::CONTROL_HEADER_MAX)
+    }
+}
+
+const fn wants(slot: &Slot, kind: u8) -> bool {
+    // While its number rests, a renewed interest waits.
+    slot.name.is_some() && slot.is_due(kind) && !(kind == due::INTEREST && slot.is_due(due::RESTING))
+}
+
+/// Writes the declaration of a place; with the name hashed, if its text is longer than `max` allows.
+fn emit_declaration(slot: &Slot, index: usize, kind: u8, max: usize, w: &mut Writer<'_>) -> Result<(), Full> {
+    let Some(name) = slot.name else { return Err(Full) };
+    let mut scratch = [0; ROUTE_TEXT_MAX];
+    for hashed in [false, true] {
+        let wire_name = match hashed {
+            false => WireName::of(name, &mut scratch),
+            true => WireName::Hashed { hash: name.hash(), prefix: "" },
+        };
+        w.truncate(0);
+        let ask = slot.has(local::ASK);
+        if kind == due::INTENT {
+            let intent = Intent {
+                withdrawn: false,
+                reliable: slot.has(local::RELIABLE),
+                priority: slot.priority(),
+                service: slot.has(local::SERVICE),
+                ask,
+                name: wire_name,
+                ttl_ms: slot.ttl_ms,
+                schema: name.schema(),
+            };
+            emit_intent(&intent, w)?;
+        } else {
+            let body = InterestBody::Declared {
+                window: slot.inbox.capacity() as u32,
+                backlog: slot.old,
+                name: wire_name,
+                ttl_ms: slot.ttl_ms,
+                schema: name.schema(),
+            };
+            emit_interest(&Interest { number: index as u16 + 1, ask, body }, w)?;
+        }
+        if w.len() <= max {
+            return Ok(());
+        }
+    }
+    Err(Full)
+}
+
+/// Appends a small packet if it fits.
+fn append(w: &mut Writer<'_>, packet: &Packet<'_>, width: SeqWidth) -> bool {
+    let before = w.len();
+    let fits = packet.emit(w, width, false).is_ok();
+    if !fits {
+        w.truncate(before);
+    }
+    fits
+}
+
+fn length(chosen: &Chosen, width: SeqWidth, last: bool) -> usize {
+    let len = chosen.payload.len();
+    match chosen.reliable {
+        None => best_effort_len(chosen.record.number, len, last),
+        Some((_, distance)) if chosen.record.number == DEAD => 1 + width.bytes() + varint_len(distance),
+        Some((_, distance)) => reliable_len(chosen.record.number, distance, len, width, last),
+    }
+}
+
+fn emit_message(
+    chosen: &Chosen,
+    tx: &mut [u8],
+    w: &mut Writer<'_>,
+    width: SeqWidth,
+    last: bool,
+) -> Result<(), Full> {
+    let (number, len) = (chosen.record.number, chosen.payload.len());
+    let class = match chosen.reliable {
+        Some((seq, distance)) if number == DEAD => {
+            return Packet::Skip { seq: seq & width.mask(), distance }.emit(w, width, last);
+        }
+        Some((seq, distance)) => {
+            emit_reliable_header(w, number, seq & width.mask(), distance, len, width, last)?;
+            Class::Reliable
+        }
+        None => {
+            emit_best_effort_header(w, chosen.record.extra as u8, number, len, last)?;
+            Class::BestEffort
+        }
+    };
+    let (a, b) = chosen.payload.pieces(half(tx, class));
+    w.bytes(a)?;
+    w.bytes(b)
+}

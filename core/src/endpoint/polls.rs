@@ -1,0 +1,129 @@
+//! What the application is told: events, messages, answers. All derived from state, nothing is queued.
+
+use super::state::{Core, Notice, Phase};
+use super::storage::Tables;
+use crate::event::{Answer, CallId, Event, Incoming, Outcome, RequestId, RouteId, Select};
+use crate::results::{Call, CallState, ServedState, code};
+use crate::routes::{due, local};
+
+impl Core {
+    pub(super) fn poll_event(&mut self, t: &mut Tables<'_>) -> Option<Event> {
+        match core::mem::replace(&mut self.notice, Notice::Nothing) {
+            Notice::Nothing => {}
+            Notice::Lost(reason) => {
+                self.reported = Phase::NoLink;
+                return Some(Event::Lost(reason));
+            }
+            Notice::Closed(reason) => {
+                self.reported = Phase::NoLink;
+                return Some(Event::Closed(reason));
+            }
+        }
+        if let Some(diagnosis) = self.diagnosis() {
+            return Some(Event::Diagnosis(diagnosis));
+        }
+        if self.reported != self.phase {
+            self.reported = self.phase;
+            match self.phase {
+                Phase::Connecting => return Some(Event::Connecting),
+                Phase::Established => return Some(Event::Established { resumed: false }),
+                Phase::New | Phase::NoLink | Phase::Closed => {}
+            }
+        }
+        self.poll_route_event(t)
+    }
+
+    fn poll_route_event(&mut self, t: &mut Tables<'_>) -> Option<Event> {
+        if !self.events_due {
+            return None;
+        }
+        let count = t.routes.len();
+        for _ in 0..count {
+            let index = usize::from(self.next_event) % count;
+            let Some(slot) = t.routes.get_mut(index) else { break };
+            let route = RouteId { index: index as u16, generation: slot.generation };
+            if slot.name.is_some()
+                && let Some(event) = slot.poll_event(route)
+            {
+                return Some(event);
+            }
+            self.settle(t, index);
+            self.next_event = (index + 1) as u16;
+        }
+        self.events_due = false;
+        None
+    }
+
+    pub(super) fn poll_message<'t>(&mut self, t: Tables<'t>, which: Select<RouteId>) -> Option<Incoming<'t>> {
+        let count = t.routes.len();
+        let (index, generation) = match which {
+            Select::Only(route) => (usize::from(route.index), Some(route.generation)),
+            Select::Any => {
+                let first = usize::from(self.next_message);
+                let waiting = |index: &usize| {
+                    t.routes.get(*index).is_some_and(|slot| slot.name.is_some() && !slot.inbox.is_empty())
+                };
+                let index = (first..count).chain(0..first.min(count)).find(waiting)?;
+                self.next_message = (index + 1) as u16;
+                (index, None)
+            }
+        };
+        let slot = t.routes.get_mut(index)?;
+        if slot.name.is_none() || generation.is_some_and(|generation| generation != slot.generation) {
+            return None;
+        }
+        let route = RouteId { index: index as u16, generation: slot.generation };
+        if !slot.has(local::SERVICE) {
+            let (record, payload) = slot.inbox.pop(t.rx)?;
+            slot.on_taken(record.cost(), record.reliable);
+            self.tables_due |= slot.is_due(due::TAKEN);
+            return Some(Incoming { route, request: None, payload });
+        }
+        // Requests that have been answered meanwhile (their time was over) are not worth the application's time.
+        while let Some(record) = slot.inbox.front(t.rx) {
+            if t.served.iter().any(|place| place.id == record.id && place.state == ServedState::Open) {
+                break;
+            }
+            slot.inbox.pop(t.rx);
+        }
+        let (record, payload) = slot.inbox.pop(t.rx)?;
+        let request = RequestId { id: record.id, session: self.session };
+        Some(Incoming { route, request: Some(request), payload })
+    }
+
+    #[expect(clippy::unused_self, reason = "polls are methods")]
+    pub(super) fn poll_answer<'t>(&self, t: Tables<'t>, which: Select<CallId>) -> Option<Answer<'t>> {
+        let wanted = |call: &&mut Call| {
+            call.has_outcome()
+                && match which {
+                    Select::Any => true,
+                    Select::Only(id) => call.call_id() == id,
+                }
+        };
+        let call = t.calls.iter_mut().find(wanted)?;
+        let id = call.call_id();
+        let state = call.state;
+        call.state = if state == CallState::TimedOut { CallState::Forgotten } else { CallState::Free };
+        let outcome = match state {
+            CallState::TimedOut => Outcome::TimedOut,
+            CallState::Answered => {
+                let payload = call.region.pop(t.rx).map_or(&[][..], |(_, payload)| payload);
+                outcome(call.code, payload)
+            }
+            CallState::Lost | CallState::Free | CallState::Waiting | CallState::Forgotten => Outcome::Lost,
+        };
+        Some(Answer { call: id, outcome })
+    }
+}
+
+fn outcome(code: u32, payload: &[u8]) -> Outcome<'_> {
+    match code {
+        code::OK => Outcome::Ok(payload),
+        code::NO_INTENT => Outcome::NoIntent,
+        code::BUSY => Outcome::Busy,
+        code::TIMED_OUT => Outcome::TimedOut,
+        code::TOO_LARGE => Outcome::TooLarge,
+        code::MALFORMED => Outcome::Malformed,
+        _ => Outcome::Refused { code, payload },
+    }
+}

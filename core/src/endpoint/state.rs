@@ -1,0 +1,501 @@
+//! The endpoint's own state, and what changes it as a whole: start, link, session, time.
+
+use heapless::String;
+
+use super::config::{Config, Link};
+use super::stats::{Peer, Stats};
+use super::storage::Tables;
+use crate::error::ConnectError;
+use crate::event::{CloseReason, Diagnosis, FailReason, LostReason};
+use crate::framing::{Deframer, Framing, seed};
+use crate::handshake::{Handshake, State};
+use crate::inbox::Region;
+use crate::limits::{
+    CHALLENGE_LIFE_MS, CHALLENGE_RETRY_MS, DIAGNOSIS_BYTES, DIAGNOSIS_MS, FRAME_MIN, GREETING_FIRST_MS,
+    GREETING_SLOWEST_MS, NAME_MAX,
+};
+use crate::log::log;
+use crate::outbox::Outbox;
+use crate::packet::{HelloBody, SeqWidth};
+use crate::ping::Ping;
+use crate::reliable::{Receiver, Sender, WINDOW_NARROW, WINDOW_WIDE};
+use crate::results::{Call, Served};
+use crate::routes::{Slot, local};
+use crate::rto::Rto;
+use crate::time::{Duration, Instant};
+use crate::timers::{Timer, Timers};
+
+/// Where an endpoint stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Phase {
+    /// Not started.
+    New,
+    /// Started, or the link is gone.
+    NoLink,
+    /// The handshake goes on.
+    Connecting,
+    /// There is a session.
+    Established,
+    /// Closed on this link: a peer that asks is answered.
+    Closed,
+}
+
+/// A change that the application has not seen. Newer ones replace older ones.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+// No niche: an endpoint that is new must be all zero, to lie in .bss.
+#[repr(u8)]
+pub(super) enum Notice {
+    Nothing,
+    Lost(LostReason),
+    Closed(CloseReason),
+}
+
+/// Everything but the storage. All zero while new.
+#[derive(Debug)]
+pub(super) struct Core {
+    pub(super) phase: Phase,
+    /// The phase that the application was told of.
+    pub(super) reported: Phase,
+    pub(super) notice: Notice,
+    /// Bytes without a frame, when that is to be reported; 0: not.
+    pub(super) diagnosis: u32,
+    /// Newest time that we were told.
+    pub(super) now: Instant,
+    pub(super) timers: Timers,
+
+    name: String<NAME_MAX>,
+    pub(super) ping_ms: u32,
+    pub(super) silence_ms: u32,
+
+    pub(super) link: Link,
+    /// Largest frame content that we send and take on this link, in bytes.
+    pub(super) frame_max: usize,
+    pub(super) deframer: Deframer,
+    /// Bytes that came on this link before its first intact frame; counts on until there is one.
+    unframed: u32,
+    pub(super) framed: bool,
+    /// When the last frame left.
+    pub(super) last_sent: Instant,
+
+    pub(super) handshake: Handshake,
+    /// How long to wait before the next HELLO, ms.
+    pub(super) greeting_ms: u32,
+    /// Where the checks of this session start: of what we send, of what we get.
+    pub(super) seed_out: u32,
+    pub(super) seed_in: Option<u32>,
+    /// Counts sessions, so that requests of an earlier one are known as such.
+    pub(super) session: u16,
+    pub(super) peer: Peer,
+
+    pub(super) sender: Sender,
+    pub(super) receiver: Receiver,
+    pub(super) rto: Rto,
+    pub(super) outbox: Outbox,
+    /// Number of the control channel's last packet, if any was sent in this session.
+    pub(super) last_control: Option<u32>,
+    pub(super) ping: Ping,
+    pub(super) ping_due: bool,
+    /// Best-effort messages sent in this session.
+    pub(super) sent_best_effort: u32,
+    /// Frames in a row in which best-effort messages waited and none was sent.
+    pub(super) passed_over: u8,
+    /// Whether some place in a table has something to send.
+    pub(super) tables_due: bool,
+    /// CLOSE to send: its code and one.
+    pub(super) close_due: u32,
+    pub(super) close_sent: Instant,
+
+    /// How many requests of the peer's we hold.
+    pub(super) requests_held: u8,
+    pub(super) last_call: u16,
+    /// Where the next poll of any route or event begins, so that none starves.
+    pub(super) next_message: u16,
+    pub(super) next_event: u16,
+    /// Whether some route or call may have an event.
+    pub(super) events_due: bool,
+    pub(super) counters: Stats,
+}
+
+impl Core {
+    pub(super) const fn new() -> Self {
+        Self {
+            phase: Phase::New,
+            reported: Phase::New,
+            notice: Notice::Nothing,
+            diagnosis: 0,
+            now: Instant::ZERO,
+            timers: Timers::new(),
+            name: String::new(),
+            ping_ms: 0,
+            silence_ms: 0,
+            link: Link { framing: Framing::Serial, frame_max: 0, lossless: false, bits_per_second: 0 },
+            frame_max: 0,
+            deframer: Deframer::new(),
+            unframed: 0,
+            framed: false,
+            last_sent: Instant::ZERO,
+            handshake: Handshake::new(),
+            greeting_ms: 0,
+            seed_out: 0,
+            seed_in: None,
+            session: 0,
+            peer: Peer::NOBODY,
+            sender: Sender::new(0, 0),
+            receiver: Receiver::new(0),
+            rto: Rto::new(),
+            outbox: Outbox::new(),
+            last_control: None,
+            ping: Ping::new(),
+            ping_due: false,
+            sent_best_effort: 0,
+            passed_over: 0,
+            tables_due: false,
+            close_due: 0,
+            close_sent: Instant::ZERO,
+            requests_held: 0,
+            last_call: 0,
+            next_message: 0,
+            next_event: 0,
+            events_due: false,
+            counters: Stats {
+                bytes_in: 0,
+                bytes_out: 0,
+                frames_in: 0,
+                frames_out: 0,
+                check_failures: 0,
+                framing_errors: 0,
+                malformed: 0,
+                retransmitted: 0,
+                dropped_no_room: 0,
+                dropped_unknown: 0,
+                best_effort: crate::ping::Loss { received: 0, lost: 0 },
+                best_effort_interval: crate::ping::Loss { received: 0, lost: 0 },
+                peer_dropped_no_room: 0,
+            },
+        }
+    }
+
+    /// Time does not go back.
+    pub(super) fn advance(&mut self, now: Instant) -> Instant {
+        self.now = self.now.max(now);
+        self.now
+    }
+
+    pub(super) fn start(&mut self, t: &mut Tables<'_>, config: Config, boot_nonce: u64) {
+        *self = Self::new();
+        t.routes
+            .iter_mut()
+            .for_each(|slot| *slot = Slot { generation: slot.generation.wrapping_add(1), ..Slot::EMPTY });
+        t.calls.fill(Call::EMPTY);
+        t.served.fill(Served::EMPTY);
+        self.phase = Phase::NoLink;
+        self.reported = Phase::NoLink;
+        for c in config.name.chars() {
+            if self.name.push(c).is_err() {
+                break;
+            }
+        }
+        let ms = |span: Duration| u32::try_from(span.as_millis()).unwrap_or(u32::MAX).max(1);
+        self.ping_ms = ms(config.ping_interval);
+        self.silence_ms = ms(config.silence);
+        self.requests_held = u8::try_from(t.served.len()).unwrap_or(u8::MAX);
+        self.handshake.start(boot_nonce);
+    }
+
+    pub(super) fn name(&self) -> &String<NAME_MAX> {
+        &self.name
+    }
+
+    pub(super) fn handle_connect(
+        &mut self,
+        t: &mut Tables<'_>,
+        now: Instant,
+        link: Link,
+        frame_len: usize,
+    ) -> Result<(), ConnectError> {
+        if self.phase == Phase::New {
+            return Err(ConnectError::NotStarted);
+        }
+        if frame_len < FRAME_MIN || link.frame_max < FRAME_MIN {
+            return Err(ConnectError::FrameTooSmall { limit: FRAME_MIN });
+        }
+        let now = self.advance(now);
+        if self.phase == Phase::Established {
+            self.end_session(t, FailReason::SessionLost);
+            self.notice = Notice::Lost(LostReason::LinkDown);
+        }
+        self.link = link;
+        self.frame_max = frame_len.min(link.frame_max);
+        self.deframer.reset(link.framing);
+        self.unframed = 0;
+        self.framed = false;
+        self.diagnosis = 0;
+        self.close_due = 0;
+        self.timers.stop_all();
+        self.greet(now);
+        Ok(())
+    }
+
+    /// Asks for a peer on the link.
+    pub(super) fn greet(&mut self, now: Instant) {
+        self.handshake.greet();
+        self.on_greeting(now);
+    }
+
+    /// The handshake is greeting: repeat it on a timer.
+    pub(super) fn on_greeting(&mut self, now: Instant) {
+        self.phase = Phase::Connecting;
+        self.greeting_ms = GREETING_FIRST_MS;
+        self.timers.set(Timer::Greeting, now.plus_millis(self.greeting_ms));
+    }
+
+    pub(super) fn handle_disconnect(&mut self, t: &mut Tables<'_>, now: Instant) {
+        self.advance(now);
+        match self.phase {
+            Phase::New | Phase::NoLink => return,
+            Phase::Established => self.end_session(t, FailReason::SessionLost),
+            Phase::Connecting | Phase::Closed => {}
+        }
+        if self.phase != Phase::Closed {
+            self.notice = Notice::Lost(LostReason::LinkDown);
+        }
+        self.leave_link();
+    }
+
+    fn leave_link(&mut self) {
+        self.handshake.stop();
+        self.seed_in = None;
+        self.timers.stop_all();
+        self.close_due = 0;
+        self.phase = Phase::NoLink;
+    }
+
+    /// The link cannot be read any more.
+    pub(super) fn on_broken_link(&mut self, t: &mut Tables<'_>) {
+        if self.phase == Phase::Established {
+            self.end_session(t, FailReason::SessionLost);
+        }
+        log!("link given up: framing lost");
+        self.notice = Notice::Lost(LostReason::Framing);
+        self.leave_link();
+    }
+
+    /// The handshake has found a peer.
+    pub(super) fn begin_session(&mut self, t: &mut Tables<'_>, body: &HelloBody, now: Instant) {
+        let (ours, theirs) = self.handshake.nonces();
+        self.seed_out = seed(ours, theirs);
+        self.seed_in = Some(seed(theirs, ours));
+        self.session = self.session.wrapping_add(1);
+        self.peer = Peer {
+            name: body.name.clone(),
+            boot: theirs >> 16,
+            frame_max: body.frame_max,
+            message_max: body.message_max,
+            requests: body.requests,
+            capabilities: body.capabilities,
+        };
+        let width = self.link.framing.seq_width();
+        let window = match width {
+            SeqWidth::One => WINDOW_NARROW,
+            SeqWidth::Four => WINDOW_WIDE,
+        };
+        self.sender = Sender::new(window, width.mask());
+        self.receiver = Receiver::new(width.mask());
+        self.rto = Rto::start(self.link.line_time_us(Framing::wire_max(self.send_max())));
+        self.outbox = Outbox::new();
+        self.last_control = None;
+        self.ping = Ping::start(now, body.clock);
+        // Measure the line at once: an application may ask right away.
+        self.ping_due = true;
+        self.sent_best_effort = 0;
+        self.passed_over = 0;
+        self.counters.peer_dropped_no_room = 0;
+        self.counters.dropped_no_room = 0;
+        t.routes.iter_mut().filter(|slot| slot.name.is_some()).for_each(Slot::on_session);
+        self.tables_due = true;
+        self.events_due = true;
+        self.close_due = 0;
+        self.phase = Phase::Established;
+        self.timers.stop_all();
+        self.timers.set(Timer::Silence, now.plus_millis(self.silence_ms));
+        log!("session begun, peer boot {=u64:x}", self.peer.boot);
+    }
+
+    /// The session is over: every message in doubt fails, every call is lost.
+    pub(super) fn end_session(&mut self, t: &mut Tables<'_>, reason: FailReason) {
+        for index in 0..t.routes.len() {
+            let unsent = self.unsent(t, index);
+            let Some(slot) = t.routes.get_mut(index).filter(|slot| slot.name.is_some()) else { continue };
+            slot.on_session_end(reason, unsent);
+            if slot.has(local::SERVICE) {
+                // Nobody waits for their answers any more.
+                slot.inbox.clear();
+            }
+            Self::release_idle_inbox(t, index);
+        }
+        t.calls.iter_mut().for_each(Call::on_session_end);
+        t.served.fill(Served::EMPTY);
+        self.outbox = Outbox::new();
+        self.events_due = true;
+        self.tables_due = false;
+        self.timers.stop_all();
+        log!("session over");
+    }
+
+    /// How many messages of a place were published and never left.
+    pub(super) fn unsent(&self, t: &mut Tables<'_>, index: usize) -> u16 {
+        let open = t.routes.get(index).is_some_and(|slot| slot.tickets.open() > 0);
+        if open { self.outbox.count_unsent(t.tx, index as u16) } else { 0 }
+    }
+
+    /// Nothing intact came for too long, or the peer is another one: begin anew on the same link.
+    pub(super) fn lose_session(&mut self, t: &mut Tables<'_>, reason: LostReason) {
+        let fail = match reason {
+            LostReason::PeerRestarted => FailReason::PeerRestarted,
+            LostReason::Silence
+            | LostReason::SessionLost
+            | LostReason::Loopback
+            | LostReason::Framing
+            | LostReason::LinkDown => FailReason::SessionLost,
+        };
+        self.end_session(t, fail);
+        self.notice = Notice::Lost(reason);
+    }
+
+    pub(super) fn handle_timeout(&mut self, t: &mut Tables<'_>, now: Instant) {
+        let now = self.advance(now);
+        if self.timers.expired(Timer::Silence, now) {
+            self.lose_session(t, LostReason::Silence);
+            self.seed_in = None;
+            self.greet(now);
+        }
+        if self.timers.expired(Timer::Greeting, now) {
+            self.handshake.on_retry();
+            self.greeting_ms = match self.handshake.state() {
+                State::Session => CHALLENGE_RETRY_MS,
+                _ => (self.greeting_ms * 2).min(GREETING_SLOWEST_MS),
+            };
+            self.set_greeting_timer(now);
+        }
+        if self.timers.expired(Timer::Challenge, now) {
+            self.handshake.on_challenge_timeout();
+            self.timers.stop(Timer::Greeting);
+        }
+        if self.timers.expired(Timer::Ping, now) || self.timers.expired(Timer::Probe, now) {
+            self.ping_due = true;
+        }
+        if self.timers.expired(Timer::Retransmit, now) {
+            self.rto.on_timeout();
+            self.sender.on_timeout();
+            self.outbox.rewind();
+            log!("retransmission time-out");
+        }
+        if self.timers.expired(Timer::Diagnosis, now) && !self.framed && self.unframed >= DIAGNOSIS_BYTES {
+            self.diagnosis = self.unframed;
+        }
+        if self.timers.expired(Timer::Lapse, now) {
+            self.on_lapse(t, now);
+        }
+    }
+
+    fn set_greeting_timer(&mut self, now: Instant) {
+        let wanted = match self.handshake.state() {
+            State::Greeting => true,
+            State::Session => self.handshake.is_challenging(),
+            State::Idle | State::Resting | State::Refused => false,
+        };
+        if wanted {
+            self.timers.set(Timer::Greeting, now.plus_millis(self.greeting_ms));
+        }
+    }
+
+    /// A challenge was opened, or goes on.
+    pub(super) fn on_challenge(&mut self, now: Instant) {
+        if self.handshake.is_challenging() && !self.timers.is_set(Timer::Challenge) {
+            self.timers.set(Timer::Challenge, now.plus_millis(CHALLENGE_LIFE_MS));
+            self.timers.set(Timer::Greeting, now.plus_millis(CHALLENGE_RETRY_MS));
+        }
+    }
+
+    /// Bytes came and no frame has come on this link yet.
+    pub(super) fn on_unframed(&mut self, bytes: usize, now: Instant) {
+        if self.unframed == 0 && bytes > 0 {
+            self.timers.set(Timer::Diagnosis, now.plus_millis(DIAGNOSIS_MS));
+        }
+        self.unframed = self.unframed.saturating_add(bytes as u32);
+    }
+
+    /// Declarations of the peer, calls and requests end when their time is over.
+    fn on_lapse(&mut self, t: &mut Tables<'_>, now: Instant) {
+        for index in 0..t.routes.len() {
+            let Some(slot) = t.routes.get_mut(index) else { continue };
+            if slot.intent_lapse.is_over(now) {
+                slot.on_intent_gone();
+            }
+            if slot.interest_lapse.is_over(now) {
+                self.end_audience(t, index, None);
+            }
+        }
+        t.calls.iter_mut().for_each(|call| call.on_time(now));
+        t.served.iter_mut().for_each(|place| place.on_time(now));
+        self.events_due = true;
+        self.tables_due = true;
+        self.set_lapse(t, now);
+    }
+
+    /// Reckons anew when the next time to live ends.
+    pub(super) fn set_lapse(&mut self, t: &Tables<'_>, now: Instant) {
+        let routes = t.routes.iter().flat_map(|slot| [slot.intent_lapse, slot.interest_lapse]);
+        let calls = t.calls.iter().map(|call| call.lapse);
+        let served = t.served.iter().map(|place| place.lapse);
+        match routes.chain(calls).chain(served).filter_map(|lapse| lapse.instant(now)).min() {
+            Some(at) => self.timers.set(Timer::Lapse, at),
+            None => self.timers.stop(Timer::Lapse),
+        }
+    }
+
+    /// The peer's interest at a place ends.
+    pub(super) fn end_audience(&mut self, t: &mut Tables<'_>, index: usize, taken: Option<(u16, u32)>) {
+        let unsent = self.unsent(t, index);
+        let Some(slot) = t.routes.get_mut(index) else { return };
+        let number = slot.number;
+        slot.on_interest_gone(taken, unsent);
+        self.outbox.kill(t.tx, number);
+        self.events_due = true;
+        self.settle(t, index);
+    }
+
+    /// Frees a place if nothing holds it any more.
+    pub(super) fn settle(&mut self, t: &mut Tables<'_>, index: usize) {
+        Self::release_idle_inbox(t, index);
+        if let Some(slot) = t.routes.get_mut(index) {
+            slot.settle();
+        }
+    }
+
+    fn release_idle_inbox(t: &mut Tables<'_>, index: usize) {
+        let idle = t.routes.get_mut(index).filter(|slot| !slot.has(local::INTEREST | local::SERVICE));
+        if let Some(slot) = idle {
+            let region = core::mem::replace(&mut slot.inbox, Region::NONE);
+            t.release(region);
+        }
+    }
+
+    /// Largest frame content that both sides take, in bytes.
+    pub(super) fn send_max(&self) -> usize {
+        self.frame_max.min(self.peer.frame_max as usize)
+    }
+
+    pub(super) fn diagnosis(&mut self) -> Option<Diagnosis> {
+        let bytes = core::mem::take(&mut self.diagnosis);
+        (bytes > 0).then_some(Diagnosis::NoFrames { bytes })
+    }
+
+    pub(super) fn stats(&self) -> Stats {
+        Stats {
+            best_effort: self.ping.loss(),
+            best_effort_interval: self.ping.loss_interval(),
+            ..self.counters
+        }
+    }
+}

@@ -1,0 +1,205 @@
+//! Control records: the payloads of reliable packets on route 0 (docs/protocol.md, sections 6 and 8).
+//!
+//! Invariant: a record or declaration that exists is complete, and each name in it is a valid route name.
+//! Which declarations stand, and what a request is answered, is not in here.
+
+mod declarations;
+mod list;
+mod name;
+
+pub use declarations::{Intent, Interest, InterestBody, Priority, emit_intent, emit_interest};
+pub use list::{Intents, Interests};
+pub use name::WireName;
+
+use super::Malformed;
+use crate::wire::{Full, Reader, Writer};
+
+/// One intent.
+pub const INTENT: u8 = 1;
+/// Intents to the end of the record.
+pub const INTENTS: u8 = 2;
+/// One interest.
+pub const INTEREST: u8 = 3;
+/// Interests to the end of the record.
+pub const INTERESTS: u8 = 4;
+/// What became of the receiver's intent.
+pub const NOTIFY_INTENT: u8 = 5;
+/// A request.
+pub const REQUEST: u8 = 6;
+/// The answer to a request.
+pub const RESULT: u8 = 7;
+
+const AUDIENCE: u8 = 0;
+const CONFLICT: u8 = 1;
+
+/// What the peer says about a declaration of ours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the fields are named as in the protocol")]
+pub enum NotifyStatus {
+    /// How many interests stand behind our intent.
+    Audience(u32),
+    /// The peer has another type or schema on this path; `schema` 0: not stated.
+    Conflict { hash: u64, schema: u32 },
+}
+
+/// One control record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the fields are named as in the protocol")]
+pub enum Control<'a> {
+    /// INTENT and INTENTS.
+    Intents(Intents<'a>),
+    /// INTEREST and INTERESTS.
+    Interests(Interests<'a>),
+    /// `hash` is the declaration that the peer speaks of.
+    NotifyIntent { hash: u64, status: NotifyStatus },
+    /// A request.
+    Request { id: u16, hash: u64, room: u32, timeout_ms: u32, payload: &'a [u8] },
+    /// The answer to a request.
+    Result { id: u16, code: u32, payload: &'a [u8] },
+    /// A record of a later version: ignored.
+    Unknown,
+}
+
+impl<'a> Control<'a> {
+    /// Reads the payload of a reliable packet of route 0.
+    ///
+    /// # Errors
+    /// [`Malformed`]. A declaration that is malformed shows when the iterator gets there.
+    pub fn parse(record: &'a [u8]) -> Result<Self, Malformed> {
+        let mut r = Reader::new(record);
+        parse(&mut r).ok_or(Malformed)
+    }
+}
+
+fn parse<'a>(r: &mut Reader<'a>) -> Option<Control<'a>> {
+    let kind = r.u8()?;
+    Some(match kind {
+        INTENT | INTENTS => Control::Intents(Intents::new(*r, kind == INTENT)),
+        INTEREST | INTERESTS => Control::Interests(Interests::new(*r, kind == INTEREST)),
+        NOTIFY_INTENT => {
+            let hash = r.u64()?;
+            let status = match r.u8()? {
+                AUDIENCE => NotifyStatus::Audience(r.varint()?),
+                CONFLICT => NotifyStatus::Conflict { hash: r.u64()?, schema: r.u32()? },
+                _ => return Some(Control::Unknown),
+            };
+            Control::NotifyIntent { hash, status }
+        }
+        REQUEST => {
+            r.u8()?;
+            Control::Request {
+                id: r.varint16()?,
+                hash: r.u64()?,
+                room: r.varint()?,
+                timeout_ms: r.varint()?,
+                payload: r.rest(),
+            }
+        }
+        RESULT => {
+            r.u8()?;
+            Control::Result { id: r.varint16()?, code: r.varint()?, payload: r.rest() }
+        }
+        _ => Control::Unknown,
+    })
+}
+
+/// Appends a whole NOTIFY_INTENT.
+///
+/// # Errors
+/// [`Full`]: a part may be written.
+pub fn emit_notify(hash: u64, status: &NotifyStatus, w: &mut Writer<'_>) -> Result<(), Full> {
+    w.u8(NOTIFY_INTENT)?;
+    w.u64(hash)?;
+    match *status {
+        NotifyStatus::Audience(count) => {
+            w.u8(AUDIENCE)?;
+            w.varint(count)
+        }
+        NotifyStatus::Conflict { hash, schema } => {
+            w.u8(CONFLICT)?;
+            w.u64(hash)?;
+            w.u32(schema)
+        }
+    }
+}
+
+/// Appends a REQUEST but its payload, which the caller appends then.
+///
+/// # Errors
+/// [`Full`]: a part may be written.
+pub fn emit_request_header(
+    id: u16,
+    hash: u64,
+    room: u32,
+    timeout_ms: u32,
+    w: &mut Writer<'_>,
+) -> Result<(), Full> {
+    w.bytes(&[REQUEST, 0])?;
+    w.varint(id.into())?;
+    w.u64(hash)?;
+    w.varint(room)?;
+    w.varint(timeout_ms)
+}
+
+/// Appends a RESULT but its payload, which the caller appends then.
+///
+/// # Errors
+/// [`Full`]: a part may be written.
+pub fn emit_result_header(id: u16, code: u32, w: &mut Writer<'_>) -> Result<(), Full> {
+    w.bytes(&[RESULT, 0])?;
+    w.varint(id.into())?;
+    w.varint(code)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::Noise;
+
+    #[test]
+    fn records_survive() {
+        let mut out = [0; 64];
+        for status in
+            [NotifyStatus::Audience(300), NotifyStatus::Conflict { hash: 0x0123_4567_89AB_CDEF, schema: 7 }]
+        {
+            let mut w = Writer::new(&mut out);
+            emit_notify(42, &status, &mut w).unwrap();
+            assert_eq!(Control::parse(w.written()), Ok(Control::NotifyIntent { hash: 42, status }));
+            for cut in 0..w.len() {
+                assert_eq!(Control::parse(&w.written()[..cut]), Err(Malformed));
+            }
+        }
+        let mut w = Writer::new(&mut out);
+        emit_request_header(65_535, 42, 64, 1000, &mut w).unwrap();
+        w.bytes(b"what").unwrap();
+        let request = Control::Request { id: 65_535, hash: 42, room: 64, timeout_ms: 1000, payload: b"what" };
+        assert_eq!(Control::parse(w.written()), Ok(request));
+        let mut w = Writer::new(&mut out);
+        emit_result_header(3, 16, &mut w).unwrap();
+        w.bytes(b"no").unwrap();
+        assert_eq!(Control::parse(w.written()), Ok(Control::Result { id: 3, code: 16, payload: b"no" }));
+    }
+
+    #[test]
+    fn what_is_unknown_is_no_error() {
+        assert_eq!(Control::parse(&[0, 1, 2]), Ok(Control::Unknown));
+        assert_eq!(Control::parse(&[8]), Ok(Control::Unknown));
+        assert_eq!(Control::parse(&[NOTIFY_INTENT, 0, 0, 0, 0, 0, 0, 0, 0, 2]), Ok(Control::Unknown));
+        assert_eq!(Control::parse(&[]), Err(Malformed));
+    }
+
+    #[test]
+    fn random_bytes_never_panic() {
+        let mut noise = Noise(17);
+        for round in 0..30_000 {
+            let len = 1 + noise.below(80);
+            let mut bytes = noise.bytes(len, round % 2 == 0);
+            bytes[0] %= 9;
+            match Control::parse(&bytes) {
+                Ok(Control::Intents(intents)) => assert!(intents.count() <= bytes.len()),
+                Ok(Control::Interests(interests)) => assert!(interests.count() <= bytes.len()),
+                _ => {}
+            }
+        }
+    }
+}

@@ -1,0 +1,330 @@
+//! Intents and interests (docs/protocol.md, section 6).
+//!
+//! Invariant: a declaration that was read has a valid name, and an interest a number other than 0.
+//! Nothing is remembered in here, and nothing is compared with what stands already.
+
+use super::name::WireName;
+use crate::wire::{Full, Reader, Writer, varint_len};
+
+const WITHDRAWN: u8 = 1;
+const RELIABLE: u8 = 1 << 1;
+const PRIORITY_SHIFT: u32 = 2;
+const SERVICE: u8 = 1 << 4;
+const HASHED: u8 = 1 << 5;
+const ASK: u8 = 1 << 6;
+const EXTENSION: u8 = 1 << 7;
+
+const TAG_TTL: u8 = 1;
+const TAG_SCHEMA: u8 = 2;
+
+/// How urgent the messages of an intent are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum Priority {
+    /// What may wait.
+    Background = 0,
+    /// What has no reason to be anything else.
+    #[default]
+    Normal = 1,
+    /// Before normal.
+    High = 2,
+    /// Before all else.
+    Urgent = 3,
+}
+
+/// "I publish this", or "I answer requests on this".
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Intent<'a> {
+    /// It stands no longer.
+    pub withdrawn: bool,
+    /// Messages are sent as reliable packets.
+    pub reliable: bool,
+    /// How urgent its messages are.
+    pub priority: Priority,
+    /// Requests are answered.
+    pub service: bool,
+    /// The peer shall repeat what it has declared on the route.
+    pub ask: bool,
+    /// The route.
+    pub name: WireName<'a>,
+    /// Time to live; 0: as long as the session.
+    pub ttl_ms: u32,
+    /// Schema hash; 0: not stated.
+    pub schema: u32,
+}
+
+impl<'a> Intent<'a> {
+    pub(super) fn parse(r: &mut Reader<'a>) -> Option<Self> {
+        let flags = r.u8()?;
+        let name = WireName::parse(r, flags & HASHED != 0)?;
+        let (ttl_ms, schema) = parse_extension(r, flags)?;
+        let priority = match (flags >> PRIORITY_SHIFT) & 3 {
+            0 => Priority::Background,
+            1 => Priority::Normal,
+            2 => Priority::High,
+            _ => Priority::Urgent,
+        };
+        Some(Self {
+            withdrawn: flags & WITHDRAWN != 0,
+            reliable: flags & RELIABLE != 0,
+            priority,
+            service: flags & SERVICE != 0,
+            ask: flags & ASK != 0,
+            name,
+            ttl_ms,
+            schema,
+        })
+    }
+}
+
+/// "I want this."
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Interest<'a> {
+    /// The route's number in messages to the one who declares; never 0.
+    pub number: u16,
+    /// The peer shall repeat what it has declared on the route.
+    pub ask: bool,
+    /// What else.
+    pub body: InterestBody<'a>,
+}
+
+/// The rest of an interest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the fields are named as in the protocol")]
+pub enum InterestBody<'a> {
+    /// It stands. `ttl_ms` 0: as long as the session; `schema` 0: not stated.
+    Declared { window: u32, backlog: u32, name: WireName<'a>, ttl_ms: u32, schema: u32 },
+    /// It stands no longer; these are the final counts of TAKEN.
+    Withdrawn { messages: u16, bytes: u32 },
+}
+
+impl<'a> Interest<'a> {
+    pub(super) fn parse(r: &mut Reader<'a>) -> Option<Self> {
+        let flags = r.u8()?;
+        let number = r.varint16()?;
+        if number == 0 {
+            return None;
+        }
+        let body = if flags & WITHDRAWN != 0 {
+            InterestBody::Withdrawn { messages: r.varint16()?, bytes: r.varint()? }
+        } else {
+            let (window, backlog) = (r.varint()?, r.varint()?);
+            let name = WireName::parse(r, flags & HASHED != 0)?;
+            let (ttl_ms, schema) = parse_extension(r, flags)?;
+            InterestBody::Declared { window, backlog, name, ttl_ms, schema }
+        };
+        Some(Self { number, ask: flags & ASK != 0, body })
+    }
+}
+
+/// Time to live and schema hash, each 0 if not stated.
+fn parse_extension(r: &mut Reader<'_>, flags: u8) -> Option<(u32, u32)> {
+    let (mut ttl_ms, mut schema) = (0, 0);
+    if flags & EXTENSION != 0 {
+        let len = r.varint()?;
+        let mut entries = Reader::new(r.take(len as usize)?);
+        while let Some(tag) = entries.u8() {
+            let len = entries.u8()?;
+            let mut value = Reader::new(entries.take(len.into())?);
+            match tag {
+                TAG_TTL => ttl_ms = value.varint()?,
+                TAG_SCHEMA => schema = value.u32()?,
+                _ => {}
+            }
+        }
+    }
+    Some((ttl_ms, schema))
+}
+
+fn emit_extension(ttl_ms: u32, schema: u32, w: &mut Writer<'_>) -> Result<(), Full> {
+    if (ttl_ms | schema) == 0 {
+        return Ok(());
+    }
+    let ttl_len = varint_len(ttl_ms) as u8;
+    let ttl_entry = if ttl_ms == 0 { 0 } else { 2 + ttl_len };
+    let schema_entry = if schema == 0 { 0 } else { 2 + 4 };
+    w.u8(ttl_entry + schema_entry)?;
+    if ttl_ms != 0 {
+        w.bytes(&[TAG_TTL, ttl_len])?;
+        w.varint(ttl_ms)?;
+    }
+    if schema != 0 {
+        w.bytes(&[TAG_SCHEMA, 4])?;
+        w.u32(schema)?;
+    }
+    Ok(())
+}
+
+const fn flag(bit: u8, set: bool) -> u8 {
+    if set { bit } else { 0 }
+}
+
+/// Appends an intent, without the kind of the record.
+///
+/// # Errors
+/// [`Full`]: a part may be written; [`Writer::truncate`] takes it back.
+pub fn emit_intent(intent: &Intent<'_>, w: &mut Writer<'_>) -> Result<(), Full> {
+    w.u8(flag(WITHDRAWN, intent.withdrawn)
+        | flag(RELIABLE, intent.reliable)
+        | (intent.priority as u8) << PRIORITY_SHIFT
+        | flag(SERVICE, intent.service)
+        | flag(HASHED, intent.name.is_hashed())
+        | flag(ASK, intent.ask)
+        | flag(EXTENSION, (intent.ttl_ms | intent.schema) != 0))?;
+    intent.name.emit(w)?;
+    emit_extension(intent.ttl_ms, intent.schema, w)
+}
+
+/// Appends an interest, without the kind of the record.
+///
+/// # Errors
+/// [`Full`]: a part may be written; [`Writer::truncate`] takes it back.
+pub fn emit_interest(interest: &Interest<'_>, w: &mut Writer<'_>) -> Result<(), Full> {
+    let ask = flag(ASK, interest.ask);
+    let number = interest.number.into();
+    match interest.body {
+        InterestBody::Withdrawn { messages, bytes } => {
+            w.u8(WITHDRAWN | ask)?;
+            w.varint(number)?;
+            w.varint(messages.into())?;
+            w.varint(bytes)
+        }
+        InterestBody::Declared { window, backlog, name, ttl_ms, schema } => {
+            w.u8(flag(HASHED, name.is_hashed()) | ask | flag(EXTENSION, (ttl_ms | schema) != 0))?;
+            w.varint(number)?;
+            w.varint(window)?;
+            w.varint(backlog)?;
+            name.emit(w)?;
+            emit_extension(ttl_ms, schema, w)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::vec::Vec;
+
+    use super::*;
+    use crate::packet::Malformed;
+    use crate::packet::control::{Control, INTENT, INTENTS, INTEREST, INTERESTS};
+
+    const NAME: WireName<'static> = WireName::Text("Imu@sensors.imu");
+
+    fn intent() -> Intent<'static> {
+        Intent {
+            withdrawn: false,
+            reliable: true,
+            priority: Priority::High,
+            service: false,
+            ask: true,
+            name: NAME,
+            ttl_ms: 0,
+            schema: 0,
+        }
+    }
+
+    fn record(kind: u8, write: impl FnOnce(&mut Writer<'_>)) -> Vec<u8> {
+        let mut out = [0; 400];
+        let mut w = Writer::new(&mut out);
+        w.u8(kind).unwrap();
+        write(&mut w);
+        w.written().to_vec()
+    }
+
+    fn intents(record: &[u8]) -> Vec<Result<Intent<'_>, Malformed>> {
+        match Control::parse(record) {
+            Ok(Control::Intents(intents)) => intents.collect(),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn interests(record: &[u8]) -> Vec<Result<Interest<'_>, Malformed>> {
+        match Control::parse(record) {
+            Ok(Control::Interests(interests)) => interests.collect(),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn intents_survive() {
+        let hashed = WireName::Hashed { hash: 0x0123_4567_89AB_CDEF, prefix: "sensors." };
+        let list = [
+            intent(),
+            Intent { withdrawn: true, priority: Priority::Background, ask: false, ..intent() },
+            Intent { service: true, reliable: false, priority: Priority::Urgent, ..intent() },
+            Intent { name: hashed, ttl_ms: 70_000, ..intent() },
+            Intent { schema: u32::MAX, priority: Priority::Normal, ..intent() },
+            Intent { ttl_ms: 1, schema: 1, ..intent() },
+        ];
+        let bytes = record(INTENTS, |w| list.iter().for_each(|i| emit_intent(i, w).unwrap()));
+        assert!(intents(&bytes).into_iter().eq(list.map(Ok)));
+        for i in list {
+            let mut bytes = record(INTENT, |w| emit_intent(&i, w).unwrap());
+            assert_eq!(intents(&bytes), [Ok(i)]);
+            for cut in 1..bytes.len() {
+                assert_eq!(intents(&bytes[..cut]), [Err(Malformed)], "{cut}");
+            }
+            bytes.push(9);
+            assert_eq!(intents(&bytes), [Ok(i)], "only the first counts");
+        }
+        assert_eq!(intents(&[INTENTS]), []);
+    }
+
+    #[test]
+    fn interests_survive() {
+        let declared =
+            InterestBody::Declared { window: 524_287, backlog: 200, name: NAME, ttl_ms: 0, schema: 0 };
+        let timed = InterestBody::Declared { window: 0, backlog: 0, name: NAME, ttl_ms: 500, schema: 3 };
+        let withdrawn = InterestBody::Withdrawn { messages: 65_535, bytes: u32::MAX };
+        let list = [declared, timed, withdrawn].map(|body| Interest { number: 300, ask: true, body });
+        let bytes = record(INTERESTS, |w| list.iter().for_each(|i| emit_interest(i, w).unwrap()));
+        assert!(interests(&bytes).into_iter().eq(list.map(Ok)));
+        for i in list {
+            let bytes = record(INTEREST, |w| emit_interest(&i, w).unwrap());
+            for cut in 1..bytes.len() {
+                assert_eq!(interests(&bytes[..cut]), [Err(Malformed)], "{cut}");
+            }
+        }
+        assert_eq!(interests(&[INTEREST, 1, 0, 0, 0]), [Err(Malformed)], "number 0");
+    }
+
+    #[test]
+    fn a_malformed_one_ends_the_list() {
+        let mut bytes = record(INTENTS, |w| {
+            emit_intent(&intent(), w).unwrap();
+            emit_intent(&Intent { name: WireName::Text("Imu"), ..intent() }, w).unwrap();
+            emit_intent(&intent(), w).unwrap();
+        });
+        assert_eq!(intents(&bytes), [Ok(intent()), Err(Malformed)]);
+        bytes.truncate(5);
+        assert_eq!(intents(&bytes), [Err(Malformed)]);
+    }
+
+    #[test]
+    fn names_that_are_not_valid_are_malformed() {
+        for text in ["", "@", "Imu@", "@imu", "Imu@a..b", "Imu@a@b", "I mu@a", "Imu@a.", "Imu@ä", "Imu"] {
+            let bad = Intent { name: WireName::Text(text), ..intent() };
+            let bytes = record(INTENT, |w| emit_intent(&bad, w).unwrap());
+            assert_eq!(intents(&bytes), [Err(Malformed)], "{text}");
+        }
+        let long = std::format!("Imu@{}", "a".repeat(93));
+        for (text, fits) in [(&long[..96], true), (&long[..], false)] {
+            let bytes = record(INTENT, |w| {
+                emit_intent(&Intent { name: WireName::Text(text), ..intent() }, w).unwrap();
+            });
+            assert_eq!(intents(&bytes)[0].is_ok(), fits);
+        }
+        let hashed = WireName::Hashed { hash: 1, prefix: "a b" };
+        let bytes = record(INTENT, |w| emit_intent(&Intent { name: hashed, ..intent() }, w).unwrap());
+        assert_eq!(intents(&bytes), [Err(Malformed)]);
+    }
+
+    #[test]
+    fn extension_entries_that_are_unknown_are_skipped() {
+        let bytes = [&[INTENT, 0x80, 3], &b"T@p"[..], &[10, 3, 1, 9, 9, 0, 1, 3, 0x80, 0x01, 0xFF]].concat();
+        let found = intents(&bytes)[0].unwrap();
+        assert_eq!((found.ttl_ms, found.schema), (128, 0));
+        let short = [&[INTENT, 0x80, 3], &b"T@p"[..], &[4, 2, 3, 1, 1]].concat();
+        assert_eq!(intents(&short), [Err(Malformed)]);
+    }
+}

@@ -1,0 +1,285 @@
+//! HELLO, the packet of the handshake (docs/protocol.md, section 4).
+//!
+//! Invariant: the head of a HELLO that exists had the right magic and head check; its body, if there is one,
+//! is whole and states a `frame_max` of at least 80. The handshake itself is not in here.
+
+use heapless::String;
+
+use super::kind;
+use crate::limits::{FRAME_MIN, NAME_MAX, VERSION_MAJOR};
+use crate::wire::{Full, Reader, Writer, crc32c};
+
+/// "TL".
+const MAGIC: [u8; 2] = [0x54, 0x4C];
+const DONE: u8 = 1;
+/// Kind to echo: what the head check covers.
+const HEAD_LEN: usize = 22;
+
+/// What never changes in any version.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct HelloHead {
+    /// Major version of the sender.
+    pub major: u8,
+    /// Minor version of the sender.
+    pub minor: u8,
+    /// The sender has had our echo; no answer is needed.
+    pub done: bool,
+    /// The sender's nonce.
+    pub nonce: u64,
+    /// The receiver's nonce; 0: not known.
+    pub echo: u64,
+}
+
+/// What to do with an earlier session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[expect(missing_docs, reason = "the fields are named as in the protocol")]
+pub enum Mode {
+    /// Begin a new session.
+    Fresh,
+    /// Go on with an earlier session (reserved).
+    Resume { session: u32, next: u32 },
+    /// Ask only who is there (reserved).
+    Probe,
+}
+
+/// What belongs to major version 1.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HelloBody {
+    /// The peer's name, for people.
+    pub name: String<NAME_MAX>,
+    /// What to do with an earlier session.
+    pub mode: Mode,
+    /// Capability bits.
+    pub capabilities: u32,
+    /// Largest frame content that the sender takes, in bytes.
+    pub frame_max: u32,
+    /// Largest message payload that the sender takes, in bytes.
+    pub message_max: u32,
+    /// How many unanswered requests the sender holds for the receiver.
+    pub requests: u8,
+    /// The sender's ping interval, ms.
+    pub ping_ms: u32,
+    /// After how long without a frame the sender gives the session up, ms.
+    pub silence_ms: u32,
+    /// For how long the sender keeps a session without a link, s.
+    pub resume_s: u32,
+    /// The sender's clock, µs since its start.
+    pub clock: u64,
+}
+
+/// A HELLO.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Hello {
+    /// Version and nonces.
+    pub head: HelloHead,
+    /// `None` for another major version, whose body has no meaning here.
+    pub body: Option<HelloBody>,
+}
+
+impl Hello {
+    /// Reads what follows the kind, to the end of the packets.
+    pub(super) fn parse(r: &mut Reader<'_>) -> Option<Self> {
+        let bytes = r.take(HEAD_LEN - 1)?;
+        let check = r.u32()?;
+        let mut head = [kind::HELLO; HEAD_LEN];
+        head.get_mut(1..)?.get_mut(..bytes.len())?.copy_from_slice(bytes);
+        if crc32c(&head) != check {
+            return None;
+        }
+        let mut h = Reader::new(bytes);
+        if h.take(2)? != MAGIC {
+            return None;
+        }
+        let head = HelloHead {
+            major: h.u8()?,
+            minor: h.u8()?,
+            done: h.u8()? & DONE != 0,
+            nonce: h.u64()?,
+            echo: h.u64()?,
+        };
+        let body = if head.major == VERSION_MAJOR { Some(parse_body(r)?) } else { None };
+        r.rest();
+        Some(Self { head, body })
+    }
+
+    /// Appends the whole packet.
+    pub(super) fn emit(&self, w: &mut Writer<'_>) -> Result<(), Full> {
+        let mut bytes = [0; HEAD_LEN];
+        let mut head = Writer::new(&mut bytes);
+        head.u8(kind::HELLO)?;
+        head.bytes(&MAGIC)?;
+        head.u8(self.head.major)?;
+        head.u8(self.head.minor)?;
+        head.u8(if self.head.done { DONE } else { 0 })?;
+        head.u64(self.head.nonce)?;
+        head.u64(self.head.echo)?;
+        w.bytes(&bytes)?;
+        w.u32(crc32c(&bytes))?;
+        match &self.body {
+            Some(body) => emit_body(body, w),
+            None => Ok(()),
+        }
+    }
+}
+
+fn parse_body(r: &mut Reader<'_>) -> Option<HelloBody> {
+    let len = r.u8()?;
+    let name = core::str::from_utf8(r.take(len.into())?).ok()?;
+    let name = String::try_from(name).ok()?;
+    let mode = match r.u8()? {
+        1 => Mode::Resume { session: r.u32()?, next: r.u32()? },
+        2 => Mode::Probe,
+        _ => Mode::Fresh,
+    };
+    let body = HelloBody {
+        name,
+        mode,
+        capabilities: r.varint()?,
+        frame_max: r.varint()?,
+        message_max: r.varint()?,
+        requests: r.u8()?,
+        ping_ms: r.varint()?,
+        silence_ms: r.varint()?,
+        resume_s: r.varint()?,
+        clock: r.u64()?,
+    };
+    (body.frame_max >= FRAME_MIN as u32).then_some(body)
+}
+
+fn emit_body(body: &HelloBody, w: &mut Writer<'_>) -> Result<(), Full> {
+    w.u8(body.name.len() as u8)?;
+    w.bytes(body.name.as_bytes())?;
+    match body.mode {
+        Mode::Fresh => w.u8(0)?,
+        Mode::Resume { session, next } => {
+            w.u8(1)?;
+            w.u32(session)?;
+            w.u32(next)?;
+        }
+        Mode::Probe => w.u8(2)?,
+    }
+    w.varint(body.capabilities)?;
+    w.varint(body.frame_max)?;
+    w.varint(body.message_max)?;
+    w.u8(body.requests)?;
+    w.varint(body.ping_ms)?;
+    w.varint(body.silence_ms)?;
+    w.varint(body.resume_s)?;
+    w.u64(body.clock)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::packet::{Malformed, Packet, SeqWidth};
+    use crate::wire::Noise;
+
+    fn hello() -> Hello {
+        let head = HelloHead {
+            major: 1,
+            minor: 3,
+            done: true,
+            nonce: 0x0123_4567_89AB_0001,
+            echo: 0xFEDC_BA98_7654_0002,
+        };
+        let body = HelloBody {
+            name: String::try_from("mötor").unwrap(),
+            mode: Mode::Fresh,
+            capabilities: 9,
+            frame_max: 80,
+            message_max: 64,
+            requests: 4,
+            ping_ms: 1000,
+            silence_ms: 3000,
+            resume_s: 0,
+            clock: 123_456_789_012,
+        };
+        Hello { head, body: Some(body) }
+    }
+
+    fn emitted<'a>(hello: &Hello, out: &'a mut [u8; 128]) -> &'a [u8] {
+        let mut w = Writer::new(out);
+        Packet::Hello(hello.clone()).emit(&mut w, SeqWidth::One, true).unwrap();
+        w.into_written()
+    }
+
+    fn parsed(bytes: &[u8]) -> Result<Hello, Malformed> {
+        let mut r = Reader::new(bytes);
+        match Packet::parse(&mut r, SeqWidth::Four)? {
+            Packet::Hello(hello) if r.is_empty() => Ok(hello),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn survives_and_ignores_what_is_appended() {
+        let mut out = [0; 128];
+        let mut hello = hello();
+        for mode in [Mode::Fresh, Mode::Probe, Mode::Resume { session: 7, next: u32::MAX }] {
+            hello.body.as_mut().unwrap().mode = mode;
+            let bytes = emitted(&hello, &mut out);
+            let len = bytes.len();
+            assert_eq!(parsed(bytes), Ok(hello.clone()));
+            for cut in 0..len {
+                assert_eq!(parsed(&bytes[..cut]), Err(Malformed), "{cut}");
+            }
+            assert_eq!(parsed(&out[..len + 9]), Ok(hello.clone()));
+        }
+    }
+
+    #[test]
+    fn a_flipped_bit_in_the_head_is_malformed() {
+        let mut out = [0; 128];
+        let len = emitted(&hello(), &mut out).len();
+        for bit in 8..26 * 8 {
+            let mut bytes = out;
+            bytes[bit / 8] ^= 1 << (bit % 8);
+            assert_eq!(parsed(&bytes[..len]), Err(Malformed), "{bit}");
+        }
+    }
+
+    #[test]
+    fn limits_of_the_body() {
+        let mut out = [0; 128];
+        let mut small = hello();
+        small.body.as_mut().unwrap().frame_max = 79;
+        assert_eq!(parsed(emitted(&small, &mut out)), Err(Malformed));
+        let mut out = [0; 128];
+        emitted(&hello(), &mut out);
+        out[26] = 17;
+        assert_eq!(parsed(&out), Err(Malformed));
+    }
+
+    #[test]
+    fn another_major_version_has_no_body() {
+        let mut other = hello();
+        other.head.major = 2;
+        let mut out = [0; 128];
+        assert_eq!(parsed(emitted(&other, &mut out)), Ok(Hello { body: None, ..other }));
+    }
+
+    #[test]
+    fn the_largest_hello_fits_80_bytes_with_its_check() {
+        let mut largest = hello();
+        let body = largest.body.as_mut().unwrap();
+        body.name = String::try_from("0123456789abcdef").unwrap();
+        body.capabilities = (1 << 14) - 1;
+        body.frame_max = (1 << 28) - 1;
+        body.message_max = (1 << 28) - 1;
+        (body.ping_ms, body.silence_ms, body.resume_s) = (u32::MAX >> 4, u32::MAX >> 4, u32::MAX >> 4);
+        assert_eq!(emitted(&largest, &mut [0; 128]).len() + 4, 79);
+    }
+
+    #[test]
+    fn random_bodies_never_panic() {
+        let mut noise = Noise(13);
+        let mut out = [0; 128];
+        emitted(&hello(), &mut out);
+        for _ in 0..5000 {
+            let tail = noise.below(100);
+            out[26..26 + tail].copy_from_slice(&noise.bytes(tail, false));
+            let _ = parsed(&out[..26 + tail]);
+        }
+    }
+}

@@ -1,0 +1,236 @@
+//! A byte ring over a slice that somebody else owns, and [`Sink`], through which messages are written into it.
+//!
+//! Invariant: `head < capacity` (or both are 0) and `len <= capacity`. Records and their headers are the
+//! business of whoever owns the ring; a record may lie across the end of the slice.
+
+/// Position and fill of a ring; the bytes are in the slice that every call gets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub(crate) struct Ring {
+    head: u32,
+    len: u32,
+}
+
+impl Ring {
+    /// An empty ring.
+    pub(crate) const fn new() -> Self {
+        Self { head: 0, len: 0 }
+    }
+
+    /// Bytes in the ring.
+    pub(crate) const fn len(&self) -> usize {
+        self.len as usize
+    }
+
+    /// Whether there is nothing in it.
+    pub(crate) const fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Forgets everything.
+    pub(crate) const fn clear(&mut self) {
+        *self = Self::new();
+    }
+
+    /// Bytes that are free in a ring of `capacity` bytes.
+    pub(crate) const fn free(&self, capacity: usize) -> usize {
+        capacity.saturating_sub(self.len as usize)
+    }
+
+    /// The `len` bytes at `offset` from the oldest byte, as two pieces (the second after the wrap).
+    pub(crate) fn pieces<'b>(&self, buffer: &'b [u8], offset: usize, len: usize) -> (&'b [u8], &'b [u8]) {
+        let at = self.place(buffer.len(), offset);
+        let first = len.min(buffer.len().saturating_sub(at));
+        (
+            buffer.get(at..at.saturating_add(first)).unwrap_or_default(),
+            buffer.get(..len - first).unwrap_or_default(),
+        )
+    }
+
+    /// Copies `N` bytes at `offset` out.
+    pub(crate) fn read<const N: usize>(&self, buffer: &[u8], offset: usize) -> [u8; N] {
+        let (a, b) = self.pieces(buffer, offset, N);
+        let mut out = [0; N];
+        for (to, from) in out.iter_mut().zip(a.iter().chain(b)) {
+            *to = *from;
+        }
+        out
+    }
+
+    /// Overwrites bytes at `offset`.
+    pub(crate) fn patch(&self, buffer: &mut [u8], offset: usize, bytes: &[u8]) {
+        let capacity = buffer.len();
+        for (i, byte) in bytes.iter().enumerate() {
+            let at = self.place(capacity, offset + i);
+            if let Some(place) = buffer.get_mut(at) {
+                *place = *byte;
+            }
+        }
+    }
+
+    /// A sink over the free space, `skip` bytes behind the newest byte, that takes at most `limit` bytes.
+    /// Nothing is in the ring until [`commit`](Self::commit).
+    pub(crate) fn sink<'b>(&self, buffer: &'b mut [u8], skip: usize, limit: usize) -> Sink<'b> {
+        let room = self.free(buffer.len()).saturating_sub(skip).min(limit);
+        let at = self.place(buffer.len(), self.len() + skip);
+        let first = room.min(buffer.len().saturating_sub(at));
+        let (low, high) = buffer.split_at_mut_checked(at).unwrap_or_default();
+        Sink {
+            first: high.get_mut(..first).unwrap_or_default(),
+            second: low.get_mut(..room - first).unwrap_or_default(),
+            len: 0,
+        }
+    }
+
+    /// Makes the next `n` bytes of the free space part of the ring.
+    pub(crate) fn commit(&mut self, capacity: usize, n: usize) {
+        self.len += n.min(self.free(capacity)) as u32;
+    }
+
+    /// Drops the `n` oldest bytes.
+    pub(crate) fn pop(&mut self, capacity: usize, n: usize) {
+        let n = n.min(self.len());
+        self.head = self.place(capacity, n) as u32;
+        self.len -= n as u32;
+        if self.len == 0 {
+            // An empty ring starts at the front: fewer records lie across the end.
+            self.head = 0;
+        }
+    }
+
+    /// Moves the bytes so that the first `n` of them lie in one piece. Costs a pass over the slice, at most once
+    /// per turn of the ring.
+    pub(crate) fn straighten(&mut self, buffer: &mut [u8], n: usize) {
+        let head = self.head as usize;
+        if head + n > buffer.len() && head <= buffer.len() {
+            buffer.rotate_left(head);
+            self.head = 0;
+        }
+    }
+
+    /// Where the byte at `offset` from the oldest lies. Offsets are below two capacities.
+    const fn place(&self, capacity: usize, offset: usize) -> usize {
+        let at = self.head as usize + offset;
+        if at >= capacity { at - capacity } else { at }
+    }
+}
+
+/// Where a message is written when it is published: straight into the endpoint's store.
+///
+/// It counts what did not fit, so that the endpoint can tell "no room now" from "never fits".
+#[derive(Debug)]
+pub struct Sink<'a> {
+    first: &'a mut [u8],
+    second: &'a mut [u8],
+    len: usize,
+}
+
+impl<'a> Sink<'a> {
+    /// A sink into a plain buffer.
+    #[must_use]
+    pub fn new(buffer: &'a mut [u8]) -> Self {
+        Self { first: buffer, second: &mut [], len: 0 }
+    }
+
+    /// Writes bytes behind what has been written.
+    pub fn write(&mut self, bytes: &[u8]) {
+        let mut rest = bytes;
+        if self.len < self.first.len() {
+            rest = copy_at(self.first, self.len, rest);
+        }
+        if !rest.is_empty() {
+            let done = self.len + (bytes.len() - rest.len());
+            copy_at(self.second, done - self.first.len().min(done), rest);
+        }
+        self.len = self.len.saturating_add(bytes.len());
+    }
+
+    /// Bytes written, those that did not fit included.
+    #[must_use]
+    pub const fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether nothing was written.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Whether something did not fit.
+    #[must_use]
+    pub const fn overflowed(&self) -> bool {
+        self.len > self.first.len() + self.second.len()
+    }
+}
+
+/// Copies as much of `bytes` as fits at `at`; returns the rest.
+fn copy_at<'b>(to: &mut [u8], at: usize, bytes: &'b [u8]) -> &'b [u8] {
+    let Some(place) = to.get_mut(at..) else { return bytes };
+    let n = place.len().min(bytes.len());
+    if let (Some(place), Some((now, rest))) = (place.get_mut(..n), bytes.split_at_checked(n)) {
+        place.copy_from_slice(now);
+        return rest;
+    }
+    bytes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::vec::Vec;
+
+    fn push(ring: &mut Ring, buffer: &mut [u8], bytes: &[u8]) -> bool {
+        let mut sink = ring.sink(buffer, 0, usize::MAX);
+        sink.write(bytes);
+        if sink.overflowed() {
+            return false;
+        }
+        ring.commit(buffer.len(), bytes.len());
+        true
+    }
+
+    #[test]
+    fn bytes_come_out_in_order_across_the_end() {
+        let mut buffer = [0; 7];
+        let mut ring = Ring::new();
+        for turn in 0..50u8 {
+            let bytes = [turn, turn + 1, turn + 2];
+            assert!(push(&mut ring, &mut buffer, &bytes));
+            assert!(push(&mut ring, &mut buffer, &bytes));
+            assert!(!push(&mut ring, &mut buffer, &bytes), "2 of 3 bytes do not fit");
+            let (a, b) = ring.pieces(&buffer, 3, 3);
+            let joined: Vec<u8> = a.iter().chain(b).copied().collect();
+            assert_eq!(joined, bytes);
+            ring.pop(7, 3);
+            ring.straighten(&mut buffer, 3);
+            assert_eq!(ring.pieces(&buffer, 0, 3), (&bytes[..], &[][..]));
+            ring.pop(7, 2);
+            assert_eq!(ring.read::<1>(&buffer, 0), [turn + 2]);
+            ring.patch(&mut buffer, 0, &[9]);
+            assert_eq!(ring.read::<1>(&buffer, 0), [9]);
+            ring.pop(7, 1);
+        }
+    }
+
+    #[test]
+    fn a_sink_counts_what_does_not_fit() {
+        let mut small = [0; 4];
+        let mut sink = Sink::new(&mut small);
+        sink.write(&[1, 2, 3]);
+        assert!(!sink.overflowed());
+        sink.write(&[4, 5, 6]);
+        assert_eq!(sink.len(), 6);
+        assert!(sink.overflowed());
+        assert_eq!(small, [1, 2, 3, 4]);
+    }
+
+    #[test]
+    fn an_empty_buffer_is_harmless() {
+        let mut ring = Ring::new();
+        let mut none: [u8; 0] = [];
+        assert!(!push(&mut ring, &mut none, &[1]));
+        ring.pop(0, 3);
+        ring.straighten(&mut none, 1);
+        assert_eq!(ring.pieces(&none, 0, 0), (&[][..], &[][..]));
+    }
+}

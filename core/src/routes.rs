@@ -1,0 +1,568 @@
+//! The table of routes: what is declared here, what the peer has declared on the same routes, the window of each, and
+//! how each reliable message ended.
+//!
+//! Invariant: a place is free exactly when nothing is declared here, nothing about it is still to be sent or
+//! acknowledged, and no message of it is in doubt. What the peer declares on other routes is stored nowhere.
+//! What to send is not queued but derived: each place knows what is *due*.
+
+use crate::error::DeclareError;
+use crate::event::{Event, FailReason, RouteId, Ticket};
+use crate::inbox::Region;
+use crate::limits::MESSAGE_COST;
+use crate::packet::control::{Intent, Priority, WireName};
+use crate::route::RouteName;
+use crate::time::Instant;
+use crate::timers::Lapse;
+
+/// Bits of [`Slot::local`]: what is declared here.
+pub(crate) mod local {
+    pub(crate) const INTENT: u8 = 1;
+    pub(crate) const INTEREST: u8 = 1 << 1;
+    pub(crate) const SERVICE: u8 = 1 << 2;
+    /// Messages of the intent are reliable.
+    pub(crate) const RELIABLE: u8 = 1 << 3;
+    /// The application wants an event for each reliable message.
+    pub(crate) const TICKETS: u8 = 1 << 4;
+    /// Declared after the session began: what the peer declared before is not known here.
+    pub(crate) const ASK: u8 = 1 << 5;
+    pub(crate) const DECLARED: u8 = INTENT | INTEREST | SERVICE;
+}
+
+/// Bits of [`Slot::due`]: what is to be sent.
+pub(crate) mod due {
+    pub(crate) const INTENT: u8 = 1;
+    pub(crate) const INTEREST: u8 = 1 << 1;
+    pub(crate) const INTENT_GONE: u8 = 1 << 2;
+    pub(crate) const INTEREST_GONE: u8 = 1 << 3;
+    pub(crate) const NOTIFY: u8 = 1 << 4;
+    pub(crate) const TAKEN: u8 = 1 << 5;
+    /// Nothing to send, but our number rests until the withdrawal of the interest is acknowledged.
+    pub(crate) const RESTING: u8 = 1 << 6;
+    /// The interest stands at the peer, so that messages with our number are for it.
+    pub(crate) const ADVERTISED: u8 = 1 << 7;
+    pub(crate) const RECORDS: u8 = INTENT | INTEREST | INTENT_GONE | INTEREST_GONE | NOTIFY;
+}
+
+/// Bits of [`Slot::peer`]: what the peer has declared on this route.
+pub(crate) mod peer {
+    pub(crate) const INTENT: u8 = 1;
+    pub(crate) const INTEREST: u8 = 1 << 1;
+    /// The peer's messages are reliable: the whole window is promised to them.
+    pub(crate) const RELIABLE: u8 = 1 << 2;
+    pub(crate) const CONFLICT: u8 = 1 << 3;
+    /// A reliable packet was sent on this route in this session: `last_seq` counts.
+    pub(crate) const SENT: u8 = 1 << 4;
+}
+
+/// Bits of [`Slot::news`]: events that the application has not seen.
+pub(crate) mod news {
+    pub(crate) const AUDIENCE: u8 = 1;
+    pub(crate) const PUBLISHER: u8 = 1 << 1;
+    pub(crate) const CONFLICT: u8 = 1 << 2;
+}
+
+/// One place in the table of routes. Applications only make empty ones, for a [`Storage`](crate::Storage).
+#[derive(Debug, Clone, Copy)]
+pub struct Slot {
+    /// Set while the place is in use.
+    pub(crate) name: Option<&'static RouteName>,
+    pub(crate) generation: u8,
+    pub(crate) local: u8,
+    pub(crate) due: u8,
+    pub(crate) peer: u8,
+    pub(crate) news: u8,
+    pub(crate) priority: u8,
+    /// Best-effort messages published in this session, modulo 64.
+    pub(crate) count: u8,
+    /// Time to live to state in our declarations, ms; 0: the session's.
+    pub(crate) ttl_ms: u32,
+
+    // As the reader (our interest or service).
+    pub(crate) inbox: Region,
+    /// Cost of messages of earlier sessions that are still in the inbox.
+    pub(crate) old: u32,
+    /// Cost and number of what the application has taken since the interest was declared; cost at the last TAKEN.
+    pub(crate) taken: u32,
+    pub(crate) reported: u32,
+    pub(crate) messages: u16,
+
+    // As the writer (the peer's interest).
+    /// The number by which the peer knows the route.
+    pub(crate) number: u16,
+    pub(crate) window: u32,
+    /// Cost of what was published since the peer's interest came, and how much of it the peer has taken.
+    pub(crate) sent: u32,
+    pub(crate) credited: u32,
+    /// Number of the route's last reliable packet.
+    pub(crate) last_seq: u32,
+    pub(crate) tickets: Tickets,
+
+    /// When the peer's declarations end, if they do before the session.
+    pub(crate) intent_lapse: Lapse,
+    pub(crate) interest_lapse: Lapse,
+    /// The peer's type hash, when in conflict.
+    pub(crate) theirs: u32,
+}
+
+/// Counts the reliable messages of a route, modulo 2^16. `ended <= delivered <= issued`; those from `failed_from`
+/// to `failed_to` failed, the other ones below `delivered` were taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Tickets {
+    /// Published.
+    pub(crate) issued: u16,
+    /// Their end is known.
+    pub(crate) delivered: u16,
+    /// The application was told of their end.
+    ended: u16,
+    /// `issued` when the peer's interest came: its counts begin here.
+    base: u16,
+    failed_from: u16,
+    failed_to: u16,
+    /// From here to `failed_to` they were never sent.
+    unsent_from: u16,
+    reason: FailReason,
+}
+
+impl Tickets {
+    const NONE: Self = Self {
+        issued: 0,
+        delivered: 0,
+        ended: 0,
+        base: 0,
+        failed_from: 0,
+        failed_to: 0,
+        unsent_from: 0,
+        reason: FailReason::SessionLost,
+    };
+
+    /// Published and not known to have ended.
+    pub(crate) const fn open(&self) -> u16 {
+        self.issued.wrapping_sub(self.delivered)
+    }
+
+    /// The peer has taken `messages` since its interest came; false if that cannot be.
+    fn take(&mut self, messages: u16) -> bool {
+        let delivered = self.base.wrapping_add(messages);
+        let ahead = delivered.wrapping_sub(self.delivered);
+        if ahead > self.open() {
+            return false;
+        }
+        self.delivered = delivered;
+        true
+    }
+
+    /// All that are open fail; the newest `unsent` of them were never sent.
+    fn fail(&mut self, reason: FailReason, unsent: u16) {
+        if self.open() == 0 {
+            return;
+        }
+        // Earlier failures that nobody has read stay failures; what was delivered in between joins them, in doubt.
+        let unread = self.failed_to.wrapping_sub(self.ended);
+        if unread == 0 || unread > self.pending() {
+            self.failed_from = self.delivered;
+        }
+        self.failed_to = self.issued;
+        self.unsent_from = self.issued.wrapping_sub(unsent.min(self.open()));
+        self.delivered = self.issued;
+        self.reason = reason;
+    }
+
+    const fn pending(&self) -> u16 {
+        self.delivered.wrapping_sub(self.ended)
+    }
+
+    const fn in_failed(&self, number: u16) -> bool {
+        number.wrapping_sub(self.failed_from) < self.failed_to.wrapping_sub(self.failed_from)
+    }
+
+    fn next(&mut self) -> Option<(u16, Option<FailReason>)> {
+        if self.pending() == 0 {
+            return None;
+        }
+        let number = self.ended;
+        self.ended = number.wrapping_add(1);
+        let unsent = self.failed_to.wrapping_sub(number) <= self.failed_to.wrapping_sub(self.unsent_from);
+        let failed = self.in_failed(number).then_some(if unsent { FailReason::NotSent } else { self.reason });
+        Some((number, failed))
+    }
+}
+
+impl Slot {
+    /// A place that is not in use.
+    pub const EMPTY: Self = Self {
+        name: None,
+        generation: 0,
+        local: 0,
+        due: 0,
+        peer: 0,
+        news: 0,
+        priority: 0,
+        count: 0,
+        ttl_ms: 0,
+        inbox: Region::NONE,
+        old: 0,
+        taken: 0,
+        reported: 0,
+        messages: 0,
+        number: 0,
+        window: 0,
+        sent: 0,
+        credited: 0,
+        last_seq: 0,
+        tickets: Tickets::NONE,
+        intent_lapse: Lapse::NEVER,
+        interest_lapse: Lapse::NEVER,
+        theirs: 0,
+    };
+
+    pub(crate) const fn has(&self, bits: u8) -> bool {
+        self.local & bits != 0
+    }
+
+    pub(crate) const fn is_due(&self, bits: u8) -> bool {
+        self.due & bits != 0
+    }
+
+    pub(crate) const fn peer_has(&self, bits: u8) -> bool {
+        self.peer & bits != 0
+    }
+
+    /// Whether the peer wants messages on this route.
+    pub(crate) const fn has_audience(&self) -> bool {
+        self.peer & (peer::INTEREST | peer::CONFLICT) == peer::INTEREST
+    }
+
+    /// Whether messages that come with our number are for the interest that stands now.
+    pub(crate) const fn is_reading(&self) -> bool {
+        self.has(local::INTEREST)
+            && self.is_due(due::ADVERTISED)
+            && !self.is_due(due::INTEREST_GONE | due::RESTING)
+            && !self.peer_has(peer::CONFLICT)
+    }
+
+    /// Room in the peer's window, as cost.
+    pub(crate) const fn credit(&self) -> u32 {
+        self.window.saturating_sub(self.sent.wrapping_sub(self.credited))
+    }
+
+    /// Largest payload that the peer's window allows at all.
+    pub(crate) const fn largest_reliable(&self) -> usize {
+        (self.window as usize).saturating_sub(MESSAGE_COST)
+    }
+
+    pub(crate) fn priority(&self) -> Priority {
+        match self.priority {
+            0 => Priority::Background,
+            1 => Priority::Normal,
+            2 => Priority::High,
+            _ => Priority::Urgent,
+        }
+    }
+
+    /// A session has begun: nothing is known of the peer, everything is to be declared.
+    pub(crate) fn on_session(&mut self) {
+        self.forget_peer();
+        self.local &= !local::ASK;
+        self.due = 0;
+        if self.has(local::INTENT | local::SERVICE) {
+            self.due |= due::INTENT;
+        }
+        if self.has(local::INTEREST) {
+            self.due |= due::INTEREST;
+        }
+        self.count = 0;
+        self.old = self.inbox.used() as u32;
+        self.reset_counts();
+    }
+
+    /// The session is over; the newest `unsent` messages never left.
+    pub(crate) fn on_session_end(&mut self, reason: FailReason, unsent: u16) {
+        self.tickets.fail(reason, unsent);
+        self.forget_peer();
+        self.due = 0;
+    }
+
+    fn forget_peer(&mut self) {
+        if self.has_audience() {
+            self.news |= news::AUDIENCE;
+        }
+        if self.peer_has(peer::INTENT) {
+            self.news |= news::PUBLISHER;
+        }
+        self.peer = 0;
+        self.intent_lapse = Lapse::NEVER;
+        self.interest_lapse = Lapse::NEVER;
+    }
+
+    pub(crate) fn reset_counts(&mut self) {
+        self.taken = 0;
+        self.reported = 0;
+        self.messages = 0;
+    }
+
+    /// The application has taken a record out of the inbox.
+    pub(crate) fn on_taken(&mut self, cost: u32, reliable: bool) {
+        if self.old > 0 {
+            self.old = self.old.saturating_sub(cost);
+            self.taken = self.taken.wrapping_add(cost);
+        } else if reliable {
+            self.taken = self.taken.wrapping_add(cost);
+            self.messages = self.messages.wrapping_add(1);
+        }
+        // Tell the sender when it may be waiting: the reader has caught up, or a quarter of the window is free again.
+        let unreported = self.taken.wrapping_sub(self.reported);
+        if unreported > 0 && (self.inbox.is_empty() || unreported as usize >= self.inbox.capacity() / 4) {
+            self.due |= due::TAKEN;
+        }
+    }
+
+    /// The peer declares or withdraws its intent on this route.
+    pub(crate) fn on_intent(&mut self, intent: &Intent<'_>, now: Instant) {
+        let before = self.peer_has(peer::INTENT);
+        self.peer &= !(peer::INTENT | peer::RELIABLE | peer::CONFLICT);
+        if !intent.withdrawn {
+            self.peer |= peer::INTENT;
+            if intent.reliable {
+                self.peer |= peer::RELIABLE;
+            }
+            self.intent_lapse = Lapse::after(now, intent.ttl_ms);
+            if !self.has(local::INTEREST) && !intent.service {
+                // Known here, and nobody listens: the owner would wait for an INTEREST in vain.
+                self.due |= due::NOTIFY;
+            }
+        }
+        if before == intent.withdrawn {
+            self.news |= news::PUBLISHER;
+        }
+        self.on_ask(intent.ask);
+    }
+
+    /// The peer's intent has lapsed or conflicts.
+    pub(crate) fn on_intent_gone(&mut self) {
+        if self.peer_has(peer::INTENT) {
+            self.news |= news::PUBLISHER;
+        }
+        self.peer &= !peer::INTENT;
+        self.intent_lapse = Lapse::NEVER;
+    }
+
+    /// The peer declares its interest in this route.
+    pub(crate) fn on_interest(&mut self, declared: &Declared, now: Instant) {
+        let repeated = self.peer_has(peer::INTEREST) && self.number == declared.number;
+        self.peer = self.peer & !peer::CONFLICT | peer::INTEREST;
+        self.interest_lapse = Lapse::after(now, declared.ttl_ms);
+        if !repeated {
+            self.number = declared.number;
+            self.window = declared.window;
+            self.sent = declared.backlog;
+            self.credited = 0;
+            self.tickets.base = self.tickets.issued;
+            self.peer &= !peer::SENT;
+            self.news |= news::AUDIENCE;
+        }
+        self.on_ask(declared.ask);
+    }
+
+    /// The peer's interest has ended; `taken`: what it had taken last. The newest `unsent` messages never left.
+    pub(crate) fn on_interest_gone(&mut self, taken: Option<(u16, u32)>, unsent: u16) {
+        if let Some((messages, bytes)) = taken {
+            self.on_credit(messages, bytes);
+        }
+        self.tickets.fail(FailReason::NoAudience, unsent);
+        self.peer &= !peer::INTEREST;
+        self.interest_lapse = Lapse::NEVER;
+        self.news |= news::AUDIENCE;
+    }
+
+    /// The peer reports what it has taken; false if that cannot be.
+    pub(crate) fn on_credit(&mut self, messages: u16, bytes: u32) -> bool {
+        if bytes.wrapping_sub(self.credited) > self.sent.wrapping_sub(self.credited)
+            || !self.tickets.take(messages)
+        {
+            return false;
+        }
+        self.credited = bytes;
+        true
+    }
+
+    /// The peer has another type or schema here.
+    pub(crate) fn on_conflict(&mut self, theirs: u32) {
+        self.theirs = theirs;
+        if !self.peer_has(peer::CONFLICT) {
+            self.news |= news::CONFLICT;
+            if self.peer_has(peer::INTEREST) {
+                self.news |= news::AUDIENCE;
+            }
+        }
+        self.peer |= peer::CONFLICT;
+    }
+
+    fn on_ask(&mut self, ask: bool) {
+        if ask {
+            if self.has(local::INTENT | local::SERVICE) {
+                self.due |= due::INTENT;
+            }
+            if self.has(local::INTEREST) {
+                self.due |= due::INTEREST;
+            }
+        }
+    }
+
+    /// The next event about this route.
+    pub(crate) fn poll_event(&mut self, route: RouteId) -> Option<Event> {
+        if self.take_news(news::CONFLICT) && self.peer_has(peer::CONFLICT) {
+            let ours = self.name.map_or(0, |name| name.hash() as u32);
+            return Some(Event::RouteConflict { route, ours, theirs: self.theirs });
+        }
+        if self.take_news(news::AUDIENCE) && self.has(local::INTENT) {
+            return Some(Event::Audience { route, present: self.has_audience() });
+        }
+        if self.take_news(news::PUBLISHER) && self.has(local::INTEREST) {
+            return Some(Event::Publisher { route, present: self.peer_has(peer::INTENT) });
+        }
+        if !self.has(local::TICKETS) {
+            return None;
+        }
+        let (number, failed) = self.tickets.next()?;
+        let ticket = Ticket { route, number };
+        Some(failed.map_or(Event::Delivered(ticket), |reason| Event::Failed(ticket, reason)))
+    }
+
+    const fn take_news(&mut self, bit: u8) -> bool {
+        let had = self.news & bit != 0;
+        self.news &= !bit;
+        had
+    }
+
+    /// Whether the application must read its tickets before it gets more: their numbers would be ambiguous.
+    pub(crate) const fn owes_tickets(&self) -> bool {
+        self.has(local::TICKETS) && self.tickets.issued.wrapping_sub(self.tickets.ended) > u16::MAX / 2
+    }
+
+    /// Whether nothing holds this place any more.
+    const fn is_done(&self) -> bool {
+        self.local & local::DECLARED == 0
+            && self.due & (due::RECORDS | due::RESTING) == 0
+            && self.tickets.issued == self.tickets.delivered
+            && (self.local & local::TICKETS == 0 || self.tickets.pending() == 0)
+    }
+
+    /// Frees the place if nothing holds it. The inbox must have been given back.
+    pub(crate) fn settle(&mut self) {
+        if self.name.is_some() && self.is_done() {
+            *self = Self { generation: self.generation.wrapping_add(1), ..Self::EMPTY };
+        }
+    }
+}
+
+/// What an INTEREST that is not a withdrawal says besides the name.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Declared {
+    pub(crate) number: u16,
+    pub(crate) window: u32,
+    pub(crate) backlog: u32,
+    pub(crate) ttl_ms: u32,
+    pub(crate) ask: bool,
+}
+
+/// How a name on the wire compares with what is declared here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Known {
+    /// The same route, at this index.
+    Same(usize),
+    /// The same path with another type or schema.
+    Conflict(usize),
+    /// Not declared here.
+    Unknown,
+}
+
+/// Looks a declared name up.
+pub(crate) fn find(routes: &[Slot], name: &WireName<'_>, schema: u32) -> Known {
+    let hash = name.hash();
+    let path = (hash >> 32) as u32;
+    let found = routes.iter().enumerate().find_map(|(i, slot)| {
+        let ours = slot.name.filter(|ours| ours.path_hash() == path)?;
+        Some((i, ours))
+    });
+    match found {
+        None => Known::Unknown,
+        Some((i, ours)) if ours.hash() != hash => Known::Conflict(i),
+        Some((i, ours)) if ours.schema() != 0 && schema != 0 && ours.schema() != schema => Known::Conflict(i),
+        Some((i, _)) => Known::Same(i),
+    }
+}
+
+/// The place of a route that is declared here, by its hash.
+pub(crate) fn find_hash(routes: &[Slot], hash: u64) -> Option<usize> {
+    routes.iter().position(|slot| slot.name.is_some_and(|name| name.hash() == hash))
+}
+
+/// The place for a declaration of `name`: the one it has, or a free one.
+pub(crate) fn place(routes: &mut [Slot], name: &'static RouteName) -> Result<usize, DeclareError> {
+    let limit = routes.len();
+    let known = routes.iter().enumerate().find_map(|(i, slot)| {
+        let ours = slot.name.filter(|ours| ours.path_hash() == name.path_hash())?;
+        Some((i, ours))
+    });
+    if let Some((index, ours)) = known {
+        return if ours.hash() == name.hash() { Ok(index) } else { Err(DeclareError::OtherType) };
+    }
+    let free = routes.iter_mut().enumerate().find(|(_, slot)| slot.name.is_none());
+    let (index, slot) = free.ok_or(DeclareError::TableFull { limit })?;
+    *slot = Slot { generation: slot.generation, name: Some(name), ..Slot::EMPTY };
+    Ok(index)
+}
+
+/// The place that an id names, if it still does.
+pub(crate) fn get(routes: &mut [Slot], id: RouteId) -> Option<&mut Slot> {
+    routes
+        .get_mut(usize::from(id.index))
+        .filter(|slot| slot.name.is_some() && slot.generation == id.generation)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::vec::Vec;
+
+    fn ends(tickets: &mut Tickets) -> Vec<(u16, Option<FailReason>)> {
+        core::iter::from_fn(|| tickets.next()).collect()
+    }
+
+    #[test]
+    fn every_ticket_ends_once() {
+        let mut tickets = Tickets { issued: 5, ..Tickets::NONE };
+        assert!(tickets.take(2));
+        assert!(!tickets.take(1), "taken counts do not go back");
+        assert!(!tickets.take(6), "more than was published");
+        tickets.fail(FailReason::PeerRestarted, 1);
+        let lost = Some(FailReason::PeerRestarted);
+        let expected = [(0, None), (1, None), (2, lost), (3, lost), (4, Some(FailReason::NotSent))];
+        assert_eq!(ends(&mut tickets), expected);
+        assert_eq!(ends(&mut tickets), []);
+    }
+
+    #[test]
+    fn failures_that_were_not_read_stay_failures() {
+        let mut tickets = Tickets { issued: 3, ..Tickets::NONE };
+        assert!(tickets.take(1));
+        tickets.fail(FailReason::SessionLost, 0);
+        tickets.base = tickets.issued;
+        tickets.issued = 5;
+        assert!(tickets.take(1));
+        let lost = Some(FailReason::SessionLost);
+        let mut read = tickets;
+        assert_eq!(ends(&mut read), [(0, None), (1, lost), (2, lost), (3, None)]);
+        tickets.fail(FailReason::SessionLost, 0);
+        assert_eq!(ends(&mut tickets), [(0, None), (1, lost), (2, lost), (3, lost), (4, lost)]);
+    }
+
+    #[test]
+    fn counts_survive_their_wrap() {
+        let mut tickets = Tickets { issued: u16::MAX, delivered: u16::MAX, ended: u16::MAX, ..Tickets::NONE };
+        tickets.base = tickets.issued;
+        tickets.issued = tickets.issued.wrapping_add(3);
+        assert!(tickets.take(2));
+        assert_eq!(ends(&mut tickets), [(u16::MAX, None), (0, None)]);
+    }
+}

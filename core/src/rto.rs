@@ -1,0 +1,118 @@
+//! The retransmission time-out: RFC 6298 with Karn's rule, kept apart from the machine that uses it.
+//!
+//! Times are in microseconds. One packet at a time is measured.
+
+use crate::time::Instant;
+
+/// Before the first measurement (docs/protocol.md, section 5).
+const INITIAL_US: u32 = 250_000;
+/// Never below this: an operating system's timer tick, and then some.
+const FLOOR_US: u32 = 20_000;
+/// Back-off ends here.
+const CEILING_US: u32 = 2_000_000;
+
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Rto {
+    /// Smoothed round-trip time; 0: not measured yet.
+    srtt: u32,
+    variation: u32,
+    /// How many times in a row it has ended: each doubles it.
+    backoff: u8,
+    /// Never below the time of two largest frames on the line.
+    floor: u32,
+    /// The packet that is being measured, and when it left.
+    timed: Option<(u32, Instant)>,
+}
+
+impl Rto {
+    pub(crate) const fn new() -> Self {
+        Self { srtt: 0, variation: 0, backoff: 0, floor: 0, timed: None }
+    }
+
+    /// For a line on which the largest frame takes `frame_us`.
+    pub(crate) fn start(frame_us: u32) -> Self {
+        Self { floor: frame_us.saturating_mul(2), ..Self::new() }
+    }
+
+    /// A packet was transmitted.
+    pub(crate) fn on_transmit(&mut self, seq: u32, new: bool, now: Instant) {
+        if !new {
+            // Karn: one cannot know which transmission an acknowledgement answers.
+            self.timed = None;
+        } else if self.timed.is_none() {
+            self.timed = Some((seq, now));
+        }
+    }
+
+    /// All packets before `acked` are acknowledged now, and some newly.
+    pub(crate) fn on_ack(&mut self, acked: u32, now: Instant) {
+        self.backoff = 0;
+        if let Some((seq, sent)) = self.timed
+            && acked.wrapping_sub(seq) as i32 > 0
+        {
+            self.timed = None;
+            self.sample(u32::try_from(now.micros_since(sent)).unwrap_or(u32::MAX));
+        }
+    }
+
+    /// It has ended.
+    pub(crate) fn on_timeout(&mut self) {
+        self.backoff = (self.backoff + 1).min(10);
+        self.timed = None;
+    }
+
+    /// The time-out in microseconds.
+    pub(crate) fn micros(&self) -> u32 {
+        let base = match self.srtt {
+            0 => INITIAL_US,
+            srtt => srtt.saturating_add(self.variation.saturating_mul(4)),
+        };
+        let floor = self.floor.max(FLOOR_US);
+        let base = base.max(floor);
+        let ceiling = CEILING_US.max(floor);
+        u32::try_from(u64::from(base) << self.backoff).unwrap_or(u32::MAX).min(ceiling)
+    }
+
+    fn sample(&mut self, rtt: u32) {
+        let rtt = rtt.clamp(1, CEILING_US);
+        if self.srtt == 0 {
+            self.srtt = rtt;
+            self.variation = rtt / 2;
+        } else {
+            // RFC 6298, 2.3: alpha 1/8, beta 1/4.
+            self.variation = self.variation - self.variation / 4 + self.srtt.abs_diff(rtt) / 4;
+            self.srtt = (self.srtt - self.srtt / 8 + rtt / 8).max(1);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn follows_what_it_measures_and_backs_off() {
+        let mut rto = Rto::start(1000);
+        assert_eq!(rto.micros(), INITIAL_US);
+        for seq in 0..50 {
+            rto.on_transmit(seq, true, Instant::from_millis(100 * u64::from(seq)));
+            rto.on_ack(seq + 1, Instant::from_millis(100 * u64::from(seq) + 50));
+        }
+        assert!((50_000..60_000).contains(&rto.micros()), "{}", rto.micros());
+        rto.on_timeout();
+        assert!(rto.micros() >= 100_000);
+        for _ in 0..20 {
+            rto.on_timeout();
+        }
+        assert_eq!(rto.micros(), CEILING_US);
+    }
+
+    #[test]
+    fn a_repeated_packet_is_not_measured() {
+        let mut rto = Rto::start(0);
+        rto.on_transmit(0, true, Instant::ZERO);
+        rto.on_transmit(0, false, Instant::from_millis(400));
+        rto.on_ack(1, Instant::from_millis(401));
+        assert_eq!(rto.micros(), INITIAL_US);
+    }
+}

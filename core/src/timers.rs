@@ -1,0 +1,137 @@
+//! All deadlines of an endpoint in one table, so that there is one answer to "when must I wake up?".
+//!
+//! Does not know what a timer does: the endpoint asks [`Timers::expired`] for each.
+
+use crate::time::Instant;
+
+/// A timer, named by the question that it answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Timer {
+    /// When do we ask again who is there, or repeat a challenge?
+    Greeting,
+    /// When does an open challenge lapse?
+    Challenge,
+    /// When is the next PING due?
+    Ping,
+    /// When has the peer been silent for too long?
+    Silence,
+    /// When do we repeat what is not acknowledged?
+    Retransmit,
+    /// When do we ask for lost reports, because somebody waits for them?
+    Probe,
+    /// When are bytes without a frame worth a diagnosis?
+    Diagnosis,
+    /// When does the next time to live or request end? Reckoned anew after each change.
+    Lapse,
+}
+
+const COUNT: usize = 8;
+
+/// The table. Zero is "off", so that an endpoint is all zero before it starts.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Timers {
+    at: [u64; COUNT],
+}
+
+impl Timers {
+    pub(crate) const fn new() -> Self {
+        Self { at: [0; COUNT] }
+    }
+
+    pub(crate) fn set(&mut self, timer: Timer, at: Instant) {
+        if let Some(slot) = self.at.get_mut(timer as usize) {
+            *slot = at.as_micros().max(1);
+        }
+    }
+
+    pub(crate) fn stop(&mut self, timer: Timer) {
+        if let Some(slot) = self.at.get_mut(timer as usize) {
+            *slot = 0;
+        }
+    }
+
+    pub(crate) fn is_set(&self, timer: Timer) -> bool {
+        self.at.get(timer as usize).is_some_and(|at| *at != 0)
+    }
+
+    pub(crate) fn stop_all(&mut self) {
+        *self = Self::new();
+    }
+
+    /// Whether the timer has ended by `now`; stops it if so.
+    pub(crate) fn expired(&mut self, timer: Timer, now: Instant) -> bool {
+        match self.at.get_mut(timer as usize) {
+            Some(at) if *at != 0 && *at <= now.as_micros() => {
+                *at = 0;
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// The earliest deadline.
+    pub(crate) fn next(&self) -> Option<Instant> {
+        self.at.iter().copied().filter(|at| *at != 0).min().map(Instant::from_micros)
+    }
+}
+
+/// A deadline in 32 bits of milliseconds, for tables where 64 bits would cost too much. 0: none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Lapse(u32);
+
+impl Lapse {
+    pub(crate) const NEVER: Self = Self(0);
+
+    /// `ms` from `now`; spans above 24 days count as 24 days, 0 as never.
+    pub(crate) fn after(now: Instant, ms: u32) -> Self {
+        if ms == 0 {
+            return Self::NEVER;
+        }
+        Self(Self::clock(now).wrapping_add(ms.min(i32::MAX as u32)).max(1))
+    }
+
+    pub(crate) fn is_over(self, now: Instant) -> bool {
+        self != Self::NEVER && Self::clock(now).wrapping_sub(self.0) as i32 >= 0
+    }
+
+    /// When it is over.
+    pub(crate) fn instant(self, now: Instant) -> Option<Instant> {
+        if self == Self::NEVER {
+            return None;
+        }
+        let left = self.0.wrapping_sub(Self::clock(now)) as i32;
+        Some(now.plus_millis(left.max(0) as u32))
+    }
+
+    // Rounded up, so that a lapse is never early.
+    fn clock(now: Instant) -> u32 {
+        (now.as_micros() / 1000) as u32
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_earliest_deadline_is_next_and_ends_once() {
+        let mut timers = Timers::new();
+        assert_eq!(timers.next(), None);
+        timers.set(Timer::Ping, Instant::from_millis(20));
+        timers.set(Timer::Silence, Instant::from_millis(10));
+        assert_eq!(timers.next(), Some(Instant::from_millis(10)));
+        assert!(!timers.expired(Timer::Ping, Instant::from_millis(19)));
+        assert!(timers.expired(Timer::Ping, Instant::from_millis(20)));
+        assert!(!timers.expired(Timer::Ping, Instant::from_millis(30)));
+    }
+
+    #[test]
+    fn a_lapse_survives_the_wrap_of_its_clock() {
+        let now = Instant::from_millis(u64::from(u32::MAX) - 5);
+        let lapse = Lapse::after(now, 10);
+        assert!(!lapse.is_over(now));
+        assert!(!lapse.is_over(now.plus_millis(9)));
+        assert!(lapse.is_over(now.plus_millis(11)));
+        assert_eq!(Lapse::after(now, 0), Lapse::NEVER);
+    }
+}

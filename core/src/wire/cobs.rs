@@ -1,0 +1,250 @@
+//! Consistent Overhead Byte Stuffing (Cheshire and Baker, 1999) with zero as delimiter.
+//!
+//! Invariant: encoded bytes hold no zero; decoding takes any chunking and writes at most its buffer.
+//! This module does not put the delimiter, count frames or check them: that is [`crate::framing`].
+//!
+//! Both directions move bytes in pieces and then walk from code to code where they stand. The crate `cobs` goes byte
+//! by byte through a state machine and encodes to a second buffer only: `cargo bench --bench cobs` compares them.
+
+use core::ffi::CStr;
+use core::ops::Range;
+
+/// The longest run that one code byte covers.
+const RUN_MAX: usize = 254;
+
+/// Code of a run of [`RUN_MAX`], which stands for no zero.
+const FULL: u8 = 0xFF;
+
+/// Decoding moves at most this much at once, since it moves what is behind a full run again.
+const PIECE_MAX: usize = 256;
+
+/// Bytes that encoding adds to `len` at most, without the delimiter.
+#[must_use]
+pub const fn overhead(len: usize) -> usize {
+    len / RUN_MAX + 1
+}
+
+/// Encodes `buf[at..at + len]` in place and says where the result stands.
+///
+/// It begins [`overhead`]`(len)` before `at`, and ends at `at + len` at the latest. Up to 253 bytes
+/// are not moved at all: only the zeros and the byte before them change. `None` when there is no such room.
+#[must_use]
+pub fn encode(buf: &mut [u8], at: usize, len: usize) -> Option<Range<usize>> {
+    let end = at.checked_add(len)?;
+    let start = at.checked_sub(overhead(len))?;
+    let mut code_at = start;
+    let mut write = start + 1;
+    let mut read = at;
+    let mut run = 1u8;
+    loop {
+        // No more than the run can take, so that it is full at the end of a piece or not at all.
+        let n = end.checked_sub(read)?.min(usize::from(FULL - run));
+        let window = buf.get_mut(write..read + n)?;
+        let gap = window.len().checked_sub(n)?;
+        if gap > 0 {
+            window.copy_within(gap.., 0);
+        }
+        let (before, piece) = buf.split_at_mut_checked(write)?;
+        let mut code = before.get_mut(code_at)?;
+        for (byte, here) in piece.get_mut(..n)?.iter_mut().zip(write..) {
+            if *byte == 0 {
+                *code = run;
+                (code, code_at, run) = (byte, here, 1);
+            } else {
+                run += 1;
+            }
+        }
+        *code = run;
+        read += n;
+        write += n;
+        if read == end {
+            return Some(start..write);
+        }
+        if run == FULL {
+            (code_at, run) = (write, 1);
+            write += 1;
+        }
+    }
+}
+
+/// Decodes COBS from chunks; the decoded bytes are kept by the caller.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub struct Decoder {
+    /// Bytes of the run that are still to come.
+    left: u8,
+    /// Whether a zero stands behind the run, if anything does.
+    zero: bool,
+}
+
+impl Decoder {
+    /// At the beginning of a frame.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self { left: 0, zero: false }
+    }
+
+    /// Whether nothing of a frame has been decoded since the beginning, given how much was written.
+    #[must_use]
+    pub const fn is_fresh(&self, written: usize) -> bool {
+        self.left == 0 && !self.zero && written == 0
+    }
+
+    /// Whether a frame may end here.
+    #[must_use]
+    pub const fn is_complete(&self) -> bool {
+        self.left == 0
+    }
+
+    /// Decodes `input`, which holds no zero, to `out[written..]`; says how many bytes of `out` are written then.
+    ///
+    /// What is behind them in `out` may be changed. `None` when `out` is full: the frame is lost and the decoder
+    /// must be made new.
+    #[must_use]
+    pub fn decode(&mut self, mut input: &[u8], out: &mut [u8], mut written: usize) -> Option<usize> {
+        while let Some((code, rest)) = input.split_first() {
+            if self.left == 0 && !self.zero {
+                // The first code, or the one behind a full run: it stands for no zero.
+                self.left = code.saturating_sub(1);
+                self.zero = *code != FULL;
+                input = rest;
+                continue;
+            }
+            let room = out.get_mut(written..)?;
+            let n = input.len().min(room.len()).min(PIECE_MAX);
+            let piece = room.get_mut(..n)?;
+            piece.copy_from_slice(input.get(..n)?);
+            let decoded = self.patch(piece);
+            if decoded == 0 {
+                return None;
+            }
+            written += decoded;
+            input = input.get(decoded..)?;
+        }
+        Some(written)
+    }
+
+    /// Puts zeros where codes stand in `piece`, up to one that stands for none; says how far.
+    fn patch(&mut self, piece: &mut [u8]) -> usize {
+        let (mut at, mut zero) = (usize::from(self.left), self.zero);
+        let decoded = loop {
+            let Some(byte) = piece.get_mut(at) else { break piece.len() };
+            if !zero {
+                break at;
+            }
+            let code = core::mem::take(byte);
+            zero = code != FULL;
+            at += usize::from(code.max(1));
+        };
+        self.left = at.saturating_sub(decoded) as u8;
+        self.zero = zero;
+        decoded
+    }
+}
+
+/// Where the first zero is.
+#[must_use]
+pub fn find_zero(bytes: &[u8]) -> Option<usize> {
+    // The one way to the search that `core` has, word by word.
+    Some(CStr::from_bytes_until_nul(bytes).ok()?.count_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::vec;
+    use std::vec::Vec;
+
+    use super::*;
+    use crate::wire::Noise;
+
+    fn encoded(data: &[u8]) -> Vec<u8> {
+        let mut buf = vec![0xEE; overhead(data.len())];
+        let at = buf.len();
+        buf.extend(data);
+        let range = encode(&mut buf, at, data.len()).unwrap();
+        assert_eq!(range.start, 0);
+        assert!(!buf[range.clone()].contains(&0));
+        buf[range].to_vec()
+    }
+
+    fn decoded(bytes: &[u8], chunk: usize, room: usize) -> Option<Vec<u8>> {
+        let mut out = vec![0xEE; room];
+        let mut decoder = Decoder::new();
+        let mut written = 0;
+        for piece in bytes.chunks(chunk) {
+            written = decoder.decode(piece, &mut out, written)?;
+        }
+        out.truncate(written);
+        decoder.is_complete().then_some(out)
+    }
+
+    #[test]
+    fn vectors_of_the_paper_and_beyond() {
+        let long: Vec<u8> = (1..=254).collect();
+        let with_tail = |tail: &[u8]| [&long[..], tail].concat();
+        let full = |tail: &[u8]| [&[0xFF], &long[..], tail].concat();
+        let cases = [
+            (vec![], vec![1]),
+            (vec![0], vec![1, 1]),
+            (vec![0, 0], vec![1, 1, 1]),
+            (vec![0, 0x11, 0], vec![1, 2, 0x11, 1]),
+            (vec![0x11, 0x22, 0, 0x33], vec![3, 0x11, 0x22, 2, 0x33]),
+            (vec![0x11, 0x22, 0x33, 0x44], vec![5, 0x11, 0x22, 0x33, 0x44]),
+            (vec![0x11, 0, 0, 0], vec![2, 0x11, 1, 1, 1]),
+            (long.clone(), full(&[])),
+            (with_tail(&[255]), full(&[2, 255])),
+            (with_tail(&[0]), full(&[1, 1])),
+            (with_tail(&[0, 7]), full(&[1, 2, 7])),
+        ];
+        for (data, bytes) in cases {
+            assert_eq!(encoded(&data), bytes, "{data:x?}");
+            for chunk in [1, 2, 1000] {
+                assert_eq!(decoded(&bytes, chunk, data.len()).as_deref(), Some(&data[..]));
+            }
+        }
+        // The longest chain of full runs, in a buffer without any room to spare.
+        let chain = [&long[..], &long, &long].concat();
+        assert_eq!(encoded(&chain).len(), 3 * 255);
+        assert_eq!(decoded(&encoded(&chain), 300, chain.len()), Some(chain));
+        // Other encoders end a full run with an empty one.
+        assert_eq!(decoded(&full(&[1]), 9, 254), Some(long.clone()));
+    }
+
+    #[test]
+    fn random_data_survives() {
+        let mut noise = Noise(5);
+        for round in 0..2000 {
+            let len = noise.below(1100);
+            let mut data = noise.bytes(len, round % 3 == 0);
+            if round % 4 == 1 {
+                data.iter_mut().for_each(|byte| *byte |= 1);
+            }
+            let bytes = encoded(&data);
+            assert!(bytes.len() <= data.len() + overhead(data.len()));
+            assert_eq!(decoded(&bytes, 1 + noise.below(300), data.len()), Some(data));
+        }
+    }
+
+    #[test]
+    fn room_is_never_exceeded() {
+        let bytes = encoded(&[1, 0, 2, 3]);
+        for room in 0..4 {
+            assert_eq!(decoded(&bytes, 9, room), None);
+        }
+        let mut buf = [1; 10];
+        assert_eq!(encode(&mut buf, 0, 3), None);
+        assert_eq!(encode(&mut buf, 1, 10), None);
+        assert_eq!(encode(&mut buf, 5, usize::MAX), None);
+        assert_eq!(encode(&mut buf, usize::MAX, 1), None);
+        assert_eq!(encode(&mut buf, 1, 9), Some(0..10));
+        assert_eq!(encode(&mut buf, 10, 0), Some(9..10));
+        assert_eq!(find_zero(&[1, 2, 0, 0]), Some(2));
+        assert_eq!((find_zero(&[]), find_zero(&[1; 40])), (None, None));
+    }
+
+    #[test]
+    fn short_data_is_not_moved() {
+        let mut buf = [9, 9, 9, 7, 0, 5];
+        assert_eq!(encode(&mut buf, 3, 3), Some(2..6));
+        assert_eq!(buf, [9, 9, 2, 7, 2, 5]);
+    }
+}

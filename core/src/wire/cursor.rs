@@ -1,0 +1,243 @@
+//! [`Reader`] and [`Writer`]: the only way in which bytes of the wire are read and written.
+//!
+//! Invariant: a reader never leaves its slice, a writer never counts more than fits its slice.
+//! They do not know what the bytes mean.
+
+use super::varint;
+
+/// Reads numbers and slices off the front of bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Reader<'a> {
+    rest: &'a [u8],
+}
+
+impl<'a> Reader<'a> {
+    /// Reads `bytes` from the beginning.
+    #[must_use]
+    pub const fn new(bytes: &'a [u8]) -> Self {
+        Self { rest: bytes }
+    }
+
+    /// The next byte.
+    pub fn u8(&mut self) -> Option<u8> {
+        let (first, rest) = self.rest.split_first()?;
+        self.rest = rest;
+        Some(*first)
+    }
+
+    /// The next 2 bytes.
+    pub fn u16(&mut self) -> Option<u16> {
+        let (bytes, rest) = self.rest.split_first_chunk()?;
+        self.rest = rest;
+        Some(u16::from_le_bytes(*bytes))
+    }
+
+    /// The next 4 bytes.
+    pub fn u32(&mut self) -> Option<u32> {
+        let (bytes, rest) = self.rest.split_first_chunk()?;
+        self.rest = rest;
+        Some(u32::from_le_bytes(*bytes))
+    }
+
+    /// The next 8 bytes.
+    pub fn u64(&mut self) -> Option<u64> {
+        let (bytes, rest) = self.rest.split_first_chunk()?;
+        self.rest = rest;
+        Some(u64::from_le_bytes(*bytes))
+    }
+
+    /// A varint.
+    pub fn varint(&mut self) -> Option<u32> {
+        varint::read(self)
+    }
+
+    /// A varint that must fit 16 bits.
+    pub fn varint16(&mut self) -> Option<u16> {
+        u16::try_from(self.varint()?).ok()
+    }
+
+    /// The next `n` bytes.
+    pub fn take(&mut self, n: usize) -> Option<&'a [u8]> {
+        let (taken, rest) = self.rest.split_at_checked(n)?;
+        self.rest = rest;
+        Some(taken)
+    }
+
+    /// All that is left.
+    pub fn rest(&mut self) -> &'a [u8] {
+        core::mem::take(&mut self.rest)
+    }
+
+    /// How many bytes are left.
+    #[must_use]
+    pub const fn remaining(&self) -> usize {
+        self.rest.len()
+    }
+
+    /// Whether nothing is left.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.rest.is_empty()
+    }
+
+    /// The next byte, without taking it.
+    #[must_use]
+    pub const fn peek(&self) -> Option<u8> {
+        match self.rest {
+            [first, ..] => Some(*first),
+            [] => None,
+        }
+    }
+}
+
+/// There was no room for what should be written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct Full;
+
+/// Appends numbers and slices to a buffer.
+#[derive(Debug)]
+pub struct Writer<'a> {
+    out: &'a mut [u8],
+    len: usize,
+}
+
+impl<'a> Writer<'a> {
+    /// Writes `out` from the beginning.
+    #[must_use]
+    pub const fn new(out: &'a mut [u8]) -> Self {
+        Self { out, len: 0 }
+    }
+
+    /// Appends a byte.
+    ///
+    /// # Errors
+    /// [`Full`].
+    pub fn u8(&mut self, value: u8) -> Result<(), Full> {
+        *self.out.get_mut(self.len).ok_or(Full)? = value;
+        self.len += 1;
+        Ok(())
+    }
+
+    /// Appends 2 bytes.
+    ///
+    /// # Errors
+    /// [`Full`]; nothing is written then.
+    pub fn u16(&mut self, value: u16) -> Result<(), Full> {
+        self.bytes(&value.to_le_bytes())
+    }
+
+    /// Appends 4 bytes.
+    ///
+    /// # Errors
+    /// [`Full`]; nothing is written then.
+    pub fn u32(&mut self, value: u32) -> Result<(), Full> {
+        self.bytes(&value.to_le_bytes())
+    }
+
+    /// Appends 8 bytes.
+    ///
+    /// # Errors
+    /// [`Full`]; nothing is written then.
+    pub fn u64(&mut self, value: u64) -> Result<(), Full> {
+        self.bytes(&value.to_le_bytes())
+    }
+
+    /// Appends a varint.
+    ///
+    /// # Errors
+    /// [`Full`]; a part of it may be written then.
+    pub fn varint(&mut self, value: u32) -> Result<(), Full> {
+        varint::write(self, value)
+    }
+
+    /// Appends `bytes`.
+    ///
+    /// # Errors
+    /// [`Full`]; nothing is written then.
+    #[inline(never)]
+    pub fn bytes(&mut self, bytes: &[u8]) -> Result<(), Full> {
+        let room = self.out.get_mut(self.len..).ok_or(Full)?;
+        room.get_mut(..bytes.len()).ok_or(Full)?.copy_from_slice(bytes);
+        self.len += bytes.len();
+        Ok(())
+    }
+
+    /// How many bytes are written.
+    #[must_use]
+    pub const fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether nothing is written.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// How many more bytes fit.
+    #[must_use]
+    pub const fn room(&self) -> usize {
+        self.out.len().saturating_sub(self.len)
+    }
+
+    /// Takes back all but the first `len` bytes: after [`Full`], or when a packet is not wanted after all.
+    pub const fn truncate(&mut self, len: usize) {
+        if len < self.len {
+            self.len = len;
+        }
+    }
+
+    /// What is written.
+    #[must_use]
+    pub fn written(&self) -> &[u8] {
+        self.out.get(..self.len).unwrap_or_default()
+    }
+
+    /// What is written, for as long as the buffer lives.
+    #[must_use]
+    pub fn into_written(self) -> &'a [u8] {
+        self.out.get(..self.len).unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_little_endian_and_survive() {
+        let mut bytes = [0; 18];
+        let mut writer = Writer::new(&mut bytes);
+        writer.u8(1).unwrap();
+        writer.u16(0x0302).unwrap();
+        writer.u32(0x0706_0504).unwrap();
+        writer.u64(0x0F0E_0D0C_0B0A_0908).unwrap();
+        writer.bytes(&[16, 17]).unwrap();
+        assert_eq!((writer.len(), writer.room()), (17, 1));
+        assert_eq!(writer.written(), (1..=17).collect::<std::vec::Vec<u8>>());
+        let mut reader = Reader::new(writer.written());
+        assert_eq!(reader.peek(), Some(1));
+        assert_eq!((reader.u8(), reader.u16()), (Some(1), Some(0x0302)));
+        assert_eq!((reader.u32(), reader.u64()), (Some(0x0706_0504), Some(0x0F0E_0D0C_0B0A_0908)));
+        assert_eq!(reader.take(3), None);
+        assert_eq!((reader.take(1), reader.remaining()), (Some(&[16][..]), 1));
+        assert_eq!((reader.rest(), reader.is_empty(), reader.peek()), (&[17][..], true, None));
+    }
+
+    #[test]
+    fn a_full_writer_writes_nothing() {
+        let mut bytes = [0; 3];
+        let mut writer = Writer::new(&mut bytes);
+        writer.u16(0x0201).unwrap();
+        assert_eq!(writer.u16(0xFFFF), Err(Full));
+        assert_eq!(writer.bytes(&[9; 2]), Err(Full));
+        writer.u8(3).unwrap();
+        assert_eq!(writer.u8(4), Err(Full));
+        assert_eq!(writer.written(), &[1, 2, 3]);
+        writer.truncate(9);
+        writer.truncate(1);
+        assert_eq!(writer.into_written(), &[1]);
+        assert_eq!(bytes, [1, 2, 3]);
+    }
+}

@@ -1,0 +1,378 @@
+//! Addresses as text, and precise words about what is wrong with one.
+//!
+//! Invariant: an [`Address`] that exists is complete; opening it needs nothing else. Nothing is opened or
+//! looked up here.
+
+use std::fmt;
+use std::str::FromStr;
+
+pub use tieline::Framing;
+
+/// Baud rate of a serial address that does not state one.
+pub const BAUD_DEFAULT: u32 = 115_200;
+
+/// Where a peer is, written as text:
+///
+/// | text | meaning |
+/// |---|---|
+/// | `tcp://192.168.0.7:4100` | dial that host; a name or an IPv6 address in brackets will do as well |
+/// | `tcp://0.0.0.0:4100?listen` | wait there for one peer |
+/// | `serial:///dev/ttyUSB0?baud=921600` | open that serial port; 115200 baud unless stated |
+/// | `tcp://gateway:4100?framing=serial` | a serial line carried over TCP by an emulator or a port server |
+///
+/// ```
+/// use tieline_std::Address;
+///
+/// let address: Address = "serial:///dev/ttyUSB0?baud=921600".parse()?;
+/// assert_eq!(address.to_string(), "serial:///dev/ttyUSB0?baud=921600");
+///
+/// let error = "tcp://gateway".parse::<Address>().unwrap_err();
+/// assert!(error.to_string().contains("the port is missing"));
+/// # Ok::<(), tieline_std::AddressError>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Address {
+    pub(crate) carrier: Carrier,
+    pub(crate) serial_framing: bool,
+    /// Stated in the address.
+    pub(crate) baud: Option<u32>,
+}
+
+/// What carries the bytes.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) enum Carrier {
+    Tcp { host: String, port: u16, listen: bool },
+    Serial { path: String },
+}
+
+impl Address {
+    /// Dials `host` (a name, an IPv4 or an IPv6 address without brackets) on `port`.
+    #[must_use]
+    pub fn tcp(host: impl Into<String>, port: u16) -> Self {
+        let carrier = Carrier::Tcp { host: host.into(), port, listen: false };
+        Self { carrier, serial_framing: false, baud: None }
+    }
+
+    /// Waits for one peer on that interface and port; port 0 lets the system choose one.
+    #[must_use]
+    pub fn tcp_listen(host: impl Into<String>, port: u16) -> Self {
+        let carrier = Carrier::Tcp { host: host.into(), port, listen: true };
+        Self { carrier, serial_framing: false, baud: None }
+    }
+
+    /// Opens a serial port.
+    #[must_use]
+    pub fn serial(path: impl Into<String>, baud: u32) -> Self {
+        Self { carrier: Carrier::Serial { path: path.into() }, serial_framing: true, baud: Some(baud.max(1)) }
+    }
+
+    /// Whether this address waits for a peer instead of going to one.
+    #[must_use]
+    pub fn listens(&self) -> bool {
+        matches!(self.carrier, Carrier::Tcp { listen: true, .. })
+    }
+
+    /// How frames are marked on it.
+    #[must_use]
+    pub fn framing(&self) -> Framing {
+        if self.serial_framing { Framing::Serial } else { Framing::Stream }
+    }
+
+    fn parse(text: &str) -> Result<Self, Problem> {
+        let (scheme, rest) = text.split_once("://").ok_or_else(|| Problem::no_scheme(text))?;
+        let (place, options) = match rest.split_once('?') {
+            Some((place, options)) => (place, Stated::parse(options)?),
+            None => (rest, Stated::default()),
+        };
+        match scheme.to_ascii_lowercase().as_str() {
+            "tcp" => Self::parse_tcp(place, &options),
+            "serial" => Self::parse_serial(place, &options),
+            _ => Err(Problem::new(
+                format!("`{scheme}` is not a scheme that is known here; it is tcp or serial"),
+                "",
+                EXAMPLES,
+            )),
+        }
+    }
+
+    fn parse_tcp(place: &str, options: &Stated) -> Result<Self, Problem> {
+        let (host, port) = split_host(place)?;
+        let serial_framing = options.serial_framing.unwrap_or(false);
+        if options.baud.is_some() && !serial_framing {
+            return Err(Problem::new(
+                "`baud` means nothing on TCP unless the address also says framing=serial",
+                format!("TCP, host `{host}`, port {port}"),
+                "tcp://gateway:4100?framing=serial&baud=115200",
+            ));
+        }
+        if port == 0 && !options.listen {
+            return Err(Problem::new(
+                "port 0 cannot be dialled",
+                format!("TCP, host `{host}`"),
+                "tcp://192.168.0.7:4100",
+            ));
+        }
+        let carrier = Carrier::Tcp { host, port, listen: options.listen };
+        Ok(Self { carrier, serial_framing, baud: options.baud })
+    }
+
+    fn parse_serial(place: &str, options: &Stated) -> Result<Self, Problem> {
+        const EXAMPLE: &str = "serial:///dev/ttyUSB0?baud=921600";
+        if place.is_empty() || place == "/" {
+            return Err(Problem::new("the device is missing", "a serial port", EXAMPLE));
+        }
+        if cfg!(unix) && !place.starts_with('/') {
+            return Err(Problem::new(
+                format!("`{place}` is not an absolute path: it takes three slashes"),
+                "a serial port",
+                format!("serial:///{place}"),
+            ));
+        }
+        let understood = format!("a serial port, device `{place}`");
+        if options.listen {
+            return Err(Problem::new("a serial port does not listen: leave `listen` away", understood, EXAMPLE));
+        }
+        if options.serial_framing == Some(false) {
+            let wrong = "framing=stream loses its place for good when a byte is lost, which a serial port may do";
+            return Err(Problem::new(wrong, understood, EXAMPLE));
+        }
+        let carrier = Carrier::Serial { path: place.to_owned() };
+        Ok(Self { carrier, serial_framing: true, baud: options.baud })
+    }
+}
+
+impl FromStr for Address {
+    type Err = AddressError;
+
+    fn from_str(text: &str) -> Result<Self, AddressError> {
+        Self::parse(text.trim()).map_err(|problem| AddressError { text: text.to_owned(), problem })
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut options = Vec::new();
+        match &self.carrier {
+            Carrier::Tcp { host, port, listen } => {
+                if host.contains(':') {
+                    write!(f, "tcp://[{host}]:{port}")?;
+                } else {
+                    write!(f, "tcp://{host}:{port}")?;
+                }
+                if *listen {
+                    options.push("listen".to_owned());
+                }
+                if self.serial_framing {
+                    options.push("framing=serial".to_owned());
+                }
+            }
+            Carrier::Serial { path } => write!(f, "serial://{path}")?,
+        }
+        options.extend(self.baud.map(|baud| format!("baud={baud}")));
+        if options.is_empty() { Ok(()) } else { write!(f, "?{}", options.join("&")) }
+    }
+}
+
+/// The options behind the question mark.
+#[derive(Debug, Default)]
+struct Stated {
+    listen: bool,
+    serial_framing: Option<bool>,
+    baud: Option<u32>,
+}
+
+impl Stated {
+    fn parse(text: &str) -> Result<Self, Problem> {
+        let mut stated = Self::default();
+        for option in text.split('&').filter(|option| !option.is_empty()) {
+            let (name, value) = match option.split_once('=') {
+                Some((name, value)) => (name, Some(value)),
+                None => (option, None),
+            };
+            let twice = match (name, value) {
+                ("listen", None) => std::mem::replace(&mut stated.listen, true),
+                ("listen", Some(value)) => {
+                    let wrong = format!("`listen` takes no value, and here it is `{value}`");
+                    return Err(Problem::new(wrong, "", "tcp://0.0.0.0:4100?listen"));
+                }
+                ("baud", value) => stated.baud.replace(parse_baud(value)?).is_some(),
+                ("framing", value) => stated.serial_framing.replace(parse_framing(value)?).is_some(),
+                _ => {
+                    let wrong = format!("`{name}` is not an option; there are listen, baud=N and framing=serial");
+                    return Err(Problem::new(wrong, "", EXAMPLES));
+                }
+            };
+            if twice {
+                return Err(Problem::new(format!("`{name}` is there twice"), "", EXAMPLES));
+            }
+        }
+        Ok(stated)
+    }
+}
+
+fn parse_baud(value: Option<&str>) -> Result<u32, Problem> {
+    let value = value.unwrap_or_default();
+    match value.parse() {
+        Ok(baud @ 1..) => Ok(baud),
+        _ => Err(Problem::new(
+            format!("`baud` is bits per second, a whole number from 1, and not `{value}`"),
+            "",
+            "serial:///dev/ttyUSB0?baud=921600",
+        )),
+    }
+}
+
+fn parse_framing(value: Option<&str>) -> Result<bool, Problem> {
+    match value {
+        Some("serial") => Ok(true),
+        Some("stream") => Ok(false),
+        other => Err(Problem::new(
+            format!("`framing` is serial or stream, and not `{}`", other.unwrap_or_default()),
+            "",
+            "tcp://gateway:4100?framing=serial",
+        )),
+    }
+}
+
+/// `host:port`, the host in brackets if it is an IPv6 address.
+fn split_host(place: &str) -> Result<(String, u16), Problem> {
+    const EXAMPLE: &str = "tcp://192.168.0.7:4100";
+    let place = place.strip_suffix('/').unwrap_or(place);
+    let (host, port) = if let Some(rest) = place.strip_prefix('[') {
+        let (host, rest) = rest.split_once(']').ok_or_else(|| {
+            Problem::new("the bracket of the IPv6 address is not closed", "TCP", "tcp://[::1]:4100")
+        })?;
+        (host, rest.strip_prefix(':'))
+    } else if place.matches(':').count() > 1 {
+        let wrong = "several colons: an IPv6 address stands in brackets";
+        return Err(Problem::new(wrong, "TCP", "tcp://[::1]:4100"));
+    } else {
+        match place.split_once(':') {
+            Some((host, port)) => (host, Some(port)),
+            None => (place, None),
+        }
+    };
+    if host.is_empty() {
+        let wrong = "the host is missing; to listen on all interfaces it is 0.0.0.0";
+        return Err(Problem::new(wrong, "TCP", EXAMPLE));
+    }
+    if host.contains(['/', '@', ' ']) {
+        let wrong = format!("`{host}` is not a host: nothing but host and port stand before the question mark");
+        return Err(Problem::new(wrong, "TCP", EXAMPLE));
+    }
+    let understood = format!("TCP, host `{host}`");
+    let port = port.filter(|port| !port.is_empty());
+    let port = port.ok_or_else(|| Problem::new("the port is missing", &*understood, format!("tcp://{place}:4100")))?;
+    let number = port.parse().map_err(|_| {
+        let wrong = format!("`{port}` is not a port, which is a number from 1 to 65535");
+        Problem::new(wrong, understood, EXAMPLE)
+    })?;
+    Ok((host.to_owned(), number))
+}
+
+const EXAMPLES: &str = "tcp://192.168.0.7:4100, tcp://0.0.0.0:4100?listen or serial:///dev/ttyUSB0?baud=921600";
+
+/// Why a text is not an [`Address`]: what is wrong, what was understood, and one that is right.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AddressError {
+    text: String,
+    problem: Problem,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Problem {
+    wrong: String,
+    understood: String,
+    example: String,
+}
+
+impl Problem {
+    fn new(wrong: impl Into<String>, understood: impl Into<String>, example: impl Into<String>) -> Self {
+        Self { wrong: wrong.into(), understood: understood.into(), example: example.into() }
+    }
+
+    fn no_scheme(text: &str) -> Self {
+        let example = if text.starts_with('/') {
+            format!("serial://{text}")
+        } else if !text.is_empty() && text.contains(':') && !text.contains('/') {
+            format!("tcp://{text}")
+        } else {
+            EXAMPLES.to_owned()
+        };
+        Self::new("an address begins with tcp:// or serial://", "", example)
+    }
+}
+
+impl fmt::Display for AddressError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Problem { wrong, understood, example } = &self.problem;
+        write!(f, "the address `{}` is not right: {wrong}", self.text)?;
+        if !understood.is_empty() {
+            write!(f, " (understood so far: {understood})")?;
+        }
+        write!(f, ". A right one: {example}")
+    }
+}
+
+impl std::error::Error for AddressError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn error(text: &str) -> String {
+        text.parse::<Address>().expect_err(text).to_string()
+    }
+
+    #[test]
+    fn right_addresses_come_back_as_they_went_in() {
+        for text in [
+            "tcp://gateway:4100",
+            "tcp://127.0.0.1:1?listen",
+            "tcp://[::1]:4100?listen",
+            "tcp://gateway:4100?framing=serial",
+            "tcp://gateway:4100?listen&framing=serial&baud=9600",
+            "serial:///dev/ttyUSB0",
+            "serial:///dev/serial/by-id/usb-x?baud=921600",
+        ] {
+            assert_eq!(text.parse::<Address>().expect(text).to_string(), text);
+        }
+        assert_eq!("TCP://h:1/".parse(), Ok(Address::tcp("h", 1)));
+        assert_eq!("tcp://[::1]:0?listen".parse(), Ok(Address::tcp_listen("::1", 0)));
+        assert_eq!("serial:///dev/x?framing=serial&baud=7".parse(), Ok(Address::serial("/dev/x", 7)));
+    }
+
+    #[test]
+    fn an_error_says_what_is_wrong_what_was_understood_and_how_to_do_it() {
+        for (text, said) in [
+            ("tcp://gateway", ["the port is missing", "host `gateway`", "tcp://gateway:4100"]),
+            ("tcp://gateway:", ["the port is missing", "host `gateway`", "tcp://"]),
+            ("tcp://gateway:http", ["`http` is not a port", "host `gateway`", "tcp://"]),
+            ("tcp://gateway:70000", ["`70000` is not a port", "host `gateway`", "1 to 65535"]),
+            ("tcp://gateway:0", ["port 0 cannot be dialled", "host `gateway`", "tcp://"]),
+            ("tcp://:4100", ["the host is missing", "TCP", "0.0.0.0"]),
+            ("tcp://::1:4100", ["brackets", "TCP", "tcp://[::1]:4100"]),
+            ("tcp://[::1:4100", ["not closed", "TCP", "tcp://[::1]:4100"]),
+            ("tcp://h:1?baud=9600", ["`baud` means nothing on TCP", "host `h`, port 1", "framing=serial"]),
+            ("tcp://h:1?liste", ["`liste` is not an option", "listen", "tcp://"]),
+            ("tcp://h:1?listen=yes", ["`listen` takes no value", "`yes`", "?listen"]),
+            ("tcp://h:1?listen&listen", ["`listen` is there twice", "", "tcp://"]),
+            ("tcp://h:1?framing=cobs", ["`framing` is serial or stream", "`cobs`", "framing=serial"]),
+            ("udp://h:1", ["`udp` is not a scheme", "tcp or serial", "tcp://"]),
+            ("h:4100", ["begins with tcp:// or serial://", "", "A right one: tcp://h:4100"]),
+            ("/dev/ttyUSB0", ["begins with", "", "A right one: serial:///dev/ttyUSB0"]),
+            ("", ["begins with", "", "serial://"]),
+            ("serial://", ["the device is missing", "a serial port", "serial:///dev/ttyUSB0"]),
+            ("serial://dev/ttyUSB0", ["three slashes", "a serial port", "serial:///dev/ttyUSB0"]),
+            ("serial:///dev/x?baud=fast", ["`baud` is bits per second", "`fast`", "baud=921600"]),
+            ("serial:///dev/x?baud=0", ["`baud` is bits per second", "`0`", "baud=921600"]),
+            ("serial:///dev/x?listen", ["does not listen", "device `/dev/x`", "serial://"]),
+            ("serial:///dev/x?framing=stream", ["framing=stream", "device `/dev/x`", "serial://"]),
+        ] {
+            let text_of_error = error(text);
+            for part in said {
+                assert!(text_of_error.contains(part), "{text:?}: {part:?} is not in {text_of_error:?}");
+            }
+        }
+    }
+}

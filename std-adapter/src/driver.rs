@@ -1,0 +1,378 @@
+//! Who does the work of a connection, and when.
+//!
+//! There is no thread between the line and the thread that waits for a message. Whoever waits (in `recv`, `call`,
+//! `flush`, ...) becomes the *driver*: it waits for the line, reads, feeds the endpoint and sends what that wants
+//! to send. Others that wait meanwhile are told by the driver when there is news. A thread that publishes writes at
+//! once, unless another one is writing, which then takes the new bytes along. A *keeper* thread drives while nobody
+//! else does, so that pings are answered and time-outs are kept; whoever comes to wait relieves it.
+//!
+//! Invariants, all under the one lock: there is at most one driver; whoever stops driving wakes a successor if one
+//! waits, and else the keeper if it sleeps; whoever brings the writer back has seen that the endpoint has nothing
+//! more to send that the line would take, or sees to it that a driver waits for the line to take more.
+
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::engine::{Driver, Engine};
+use crate::error::Ended;
+use crate::link::{Line, Step};
+use crate::waker::Waker;
+use crate::writer::Rest;
+
+/// How long the keeper leaves the line alone after somebody else has driven: one who receives in a loop comes back
+/// before, and no peer notices the delay.
+const GRACE: Duration = Duration::from_millis(20);
+
+/// What all handles of a connection, and its keeper, share.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    /// The endpoint's time is counted from here.
+    epoch: Instant,
+    pub(crate) line: Line,
+    engine: Mutex<Engine>,
+    /// For threads that wait while another one drives.
+    news: Condvar,
+    /// For the keeper alone.
+    call_keeper: Condvar,
+    /// Interrupts the driver's wait.
+    waker: Waker,
+}
+
+/// Why a wait was in vain.
+#[derive(Debug)]
+pub(crate) enum Stop {
+    TimedOut,
+    Ended(Ended),
+}
+
+pub(crate) type Guard<'a> = MutexGuard<'a, Engine>;
+
+impl Shared {
+    pub(crate) fn new(epoch: Instant, line: Line, engine: Engine, waker: Waker) -> Self {
+        Self { epoch, line, engine: Mutex::new(engine), news: Condvar::new(), call_keeper: Condvar::new(), waker }
+    }
+
+    pub(crate) fn lock(&self) -> Guard<'_> {
+        self.engine.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn now(&self) -> tieline::Instant {
+        tieline::Instant::from_micros(u64::try_from(self.epoch.elapsed().as_micros()).unwrap_or(u64::MAX))
+    }
+
+    fn clock(&self, at: tieline::Instant) -> Instant {
+        self.epoch + Duration::from_micros(at.as_micros())
+    }
+
+    /// Waits until `ready` has something, driving the connection meanwhile if nobody else does.
+    pub(crate) fn wait<R>(
+        &self,
+        deadline: Option<Instant>,
+        mut ready: impl FnMut(&mut Engine) -> Option<R>,
+    ) -> Result<R, Stop> {
+        let mut engine = self.lock();
+        let mut drives = false;
+        let outcome = loop {
+            if let Some(result) = ready(&mut engine) {
+                break Ok(result);
+            }
+            if let Some(ended) = &engine.over {
+                break Err(Stop::Ended(ended.clone()));
+            }
+            if deadline.is_some_and(|deadline| deadline <= Instant::now()) {
+                break Err(Stop::TimedOut);
+            }
+            if !drives {
+                drives = take_over(&mut engine);
+            }
+            engine = if drives { self.drive(engine, deadline) } else { self.stand_by(engine, deadline) };
+        };
+        if drives {
+            engine.driver = Driver::Nobody;
+            if !self.line.link.lossless {
+                // What is not acknowledged is sent again: say at once that it has come.
+                engine = self.pump(engine).0;
+            }
+        }
+        self.appoint(&mut engine);
+        outcome
+    }
+
+    /// As [`wait`](Self::wait), for what makes something to send: sends it at once.
+    pub(crate) fn submit<R>(
+        &self,
+        deadline: Option<Instant>,
+        ready: impl FnMut(&mut Engine) -> Option<R>,
+    ) -> Result<R, Stop> {
+        let result = self.wait(deadline, ready)?;
+        self.send(self.lock());
+        Ok(result)
+    }
+
+    /// Sends what the endpoint wants to send; for threads that do not drive.
+    pub(crate) fn send(&self, engine: Guard<'_>) {
+        let mut engine = self.pump(engine).0;
+        engine.taken = 0;
+        let (urgent, sooner) = (engine.rest() != Rest::Idle, self.is_sooner(&engine));
+        if engine.polling && (urgent || sooner) {
+            self.waker.wake();
+        } else if urgent && engine.driver == Driver::Nobody && !engine.urgent {
+            engine.urgent = true;
+            self.call_keeper.notify_one();
+        }
+    }
+
+    /// Whether the endpoint must be looked after earlier than the driver plans to.
+    fn is_sooner(&self, engine: &Engine) -> bool {
+        let Some(next) = engine.endpoint.poll_timeout() else { return false };
+        engine.polls_until.is_none_or(|until| self.clock(next) < until)
+    }
+
+    /// Something happened outside of the driver that others may wait for.
+    pub(crate) fn announce(&self, engine: &mut Engine) {
+        if engine.waiters > 0 {
+            self.news.notify_all();
+        }
+        if engine.polling {
+            self.waker.wake();
+        }
+        engine.urgent |= engine.over.is_some();
+        self.call_keeper.notify_one();
+    }
+
+    /// Waits for the driver's news.
+    fn stand_by<'a>(&'a self, mut engine: Guard<'a>, deadline: Option<Instant>) -> Guard<'a> {
+        engine.waiters += 1;
+        engine = match deadline {
+            None => self.news.wait(engine).unwrap_or_else(PoisonError::into_inner),
+            Some(deadline) => {
+                let left = deadline.saturating_duration_since(Instant::now());
+                self.news.wait_timeout(engine, left).unwrap_or_else(PoisonError::into_inner).0
+            }
+        };
+        engine.waiters -= 1;
+        engine
+    }
+
+    /// Sees to it that somebody drives.
+    fn appoint(&self, engine: &mut Engine) {
+        if engine.driver != Driver::Nobody {
+            return;
+        }
+        if engine.waiters > 0 {
+            self.news.notify_one();
+        } else if engine.keeper_asleep || (engine.rest() != Rest::Idle && !engine.urgent) {
+            engine.keeper_asleep = false;
+            engine.urgent |= engine.rest() != Rest::Idle;
+            self.call_keeper.notify_one();
+        }
+    }
+
+    /// One round of the driver: what is due, what is to be sent, and if there is nothing, the line.
+    fn drive<'a>(&'a self, mut engine: Guard<'a>, deadline: Option<Instant>) -> Guard<'a> {
+        let now = self.now();
+        if engine.endpoint.poll_timeout().is_some_and(|at| at <= now) {
+            engine.endpoint.handle_timeout(now);
+            engine.digest();
+            self.tell(&engine);
+        }
+        let (mut engine, progress) = self.pump(engine);
+        if progress || engine.over.is_some() {
+            self.tell(&engine);
+            return engine;
+        }
+        if !engine.more {
+            let turn = engine.turn;
+            let rest = engine.rest();
+            let until = self.until(&engine, deadline, rest);
+            engine.polling = true;
+            engine.polls_until = until;
+            drop(engine);
+            let ready = self.line.wait(rest == Rest::Blocked, self.waker.fd(), until);
+            engine = self.lock();
+            if engine.turn != turn {
+                return engine;
+            }
+            engine.polling = false;
+            if ready.woken {
+                self.waker.drain();
+            }
+            if !ready.input {
+                return engine;
+            }
+        }
+        self.read(engine)
+    }
+
+    /// When the driver must look again though nothing comes.
+    fn until(&self, engine: &Engine, deadline: Option<Instant>, rest: Rest) -> Option<Instant> {
+        let timer = engine.endpoint.poll_timeout().map(|at| {
+            // The endpoint's time is in microseconds, rounded down.
+            self.clock(at) + Duration::from_micros(1)
+        });
+        let paced = match rest {
+            Rest::Paced(until) => Some(until),
+            Rest::Idle | Rest::Blocked => None,
+        };
+        [timer, paced, deadline].into_iter().flatten().min()
+    }
+
+    /// Reads once and feeds what came.
+    fn read<'a>(&'a self, mut engine: Guard<'a>) -> Guard<'a> {
+        let Some(mut input) = engine.input.take() else { return engine };
+        drop(engine);
+        let step = self.line.read(&mut input);
+        let mut engine = self.lock();
+        let now = self.now();
+        engine.more = false;
+        match step {
+            Ok(Step::Moved(n)) => {
+                engine.more = n == input.len();
+                engine.feed(now, input.get(..n).unwrap_or_default());
+            }
+            Ok(Step::NotNow) => {
+                if engine.writer.as_ref().is_some_and(|writer| writer.broken) {
+                    engine.lose(now, None);
+                }
+            }
+            Ok(Step::End) => engine.lose(now, None),
+            Err(error) => engine.lose(now, Some(error)),
+        }
+        engine.input = Some(input);
+        if engine.over.is_some() {
+            // So that the peer notices, too, and does not wait for more.
+            self.line.finish();
+        }
+        self.tell(&engine);
+        engine
+    }
+
+    /// Tells the threads that stand by that there is news.
+    fn tell(&self, engine: &Engine) {
+        if engine.waiters > 0 {
+            self.news.notify_all();
+        }
+    }
+
+    /// Writes what the endpoint wants to send, unless another thread is at it. Returns whether something was written.
+    pub(crate) fn pump<'a>(&'a self, mut engine: Guard<'a>) -> (Guard<'a>, bool) {
+        let Some(mut writer) = engine.writer.take() else { return (engine, false) };
+        let mut progress = false;
+        loop {
+            writer.fill(&mut engine.endpoint, self.now(), &self.line);
+            if writer.is_empty() {
+                break;
+            }
+            drop(engine);
+            let written = writer.write(&self.line);
+            engine = self.lock();
+            progress |= !matches!(written, Ok(0));
+            if writer.broken || !writer.is_empty() {
+                break;
+            }
+        }
+        engine.writer = Some(writer);
+        if progress && engine.flushing > 0 {
+            self.tell(&engine);
+            if engine.polling {
+                self.waker.wake();
+            }
+        }
+        (engine, progress)
+    }
+
+    /// The keeper's life.
+    pub(crate) fn keep(&self) {
+        let mut engine = self.lock();
+        while engine.over.is_none() && !engine.abandoned {
+            if engine.driver != Driver::Nobody {
+                engine.keeper_asleep = true;
+                engine = self.call_keeper.wait(engine).unwrap_or_else(PoisonError::into_inner);
+                engine.keeper_asleep = false;
+                continue;
+            }
+            let turn = engine.turn;
+            if !engine.urgent {
+                engine = self.call_keeper.wait_timeout(engine, GRACE).unwrap_or_else(PoisonError::into_inner).0;
+            }
+            if engine.driver != Driver::Nobody || (engine.turn != turn && !engine.urgent) {
+                continue;
+            }
+            engine.urgent = false;
+            engine = self.drive_as_keeper(engine);
+        }
+    }
+
+    fn drive_as_keeper<'a>(&'a self, mut engine: Guard<'a>) -> Guard<'a> {
+        engine.driver = Driver::Keeper;
+        engine.turn += 1;
+        let turn = engine.turn;
+        while engine.over.is_none() && !engine.abandoned && engine.waiters == 0 {
+            engine = self.drive(engine, None);
+            if engine.turn != turn {
+                return engine;
+            }
+        }
+        engine.driver = Driver::Nobody;
+        engine.polling = false;
+        self.tell(&engine);
+        engine
+    }
+
+    /// Writes what is left, for as long as `deadline` allows; the connection is over.
+    pub(crate) fn drain(&self, deadline: Instant) {
+        let mut engine = self.lock();
+        loop {
+            engine = self.pump(engine).0;
+            let rest = engine.rest();
+            let broken = engine.writer.as_ref().is_some_and(|writer| writer.broken);
+            let left = !engine.is_written() || rest != Rest::Idle;
+            if broken || !left || deadline <= Instant::now() {
+                return;
+            }
+            let until = match rest {
+                Rest::Paced(until) => until.min(deadline),
+                // Another thread writes, and will be done in a moment.
+                Rest::Idle => deadline.min(Instant::now() + Duration::from_millis(1)),
+                Rest::Blocked => deadline,
+            };
+            drop(engine);
+            self.waker.drain();
+            self.line.wait(rest == Rest::Blocked, self.waker.fd(), Some(until));
+            engine = self.lock();
+        }
+    }
+
+    /// Waits until the peer has closed the line, too: what we sent last is then certainly with it.
+    pub(crate) fn linger(&self, deadline: Instant) {
+        if !self.line.finish() {
+            return;
+        }
+        let mut sink = [0; 4096];
+        while deadline > Instant::now() {
+            match self.line.read(&mut sink) {
+                Ok(Step::Moved(_)) => {}
+                Ok(Step::End) | Err(_) => return,
+                Ok(Step::NotNow) => {
+                    self.waker.drain();
+                    self.line.wait(false, self.waker.fd(), Some(deadline));
+                }
+            }
+        }
+    }
+}
+
+/// Becomes the driver if nobody drives, or if the keeper does and waits for the line: it will notice.
+fn take_over(engine: &mut Engine) -> bool {
+    let free = match engine.driver {
+        Driver::Nobody => true,
+        Driver::Keeper => engine.polling,
+        Driver::Waiter => false,
+    };
+    if free {
+        engine.driver = Driver::Waiter;
+        engine.turn += 1;
+        engine.polling = false;
+    }
+    free
+}

@@ -1,0 +1,175 @@
+//! A byte path that is open: a file descriptor that never blocks, and what the endpoint must know about it.
+//!
+//! Invariant: [`Line::read`] and [`Line::write`] return at once. No protocol is spoken here.
+
+mod pace;
+mod pair;
+mod serial;
+mod tcp;
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
+use rustix::net::SendFlags;
+use tieline::Link;
+
+pub(crate) use pace::Pace;
+pub(crate) use pair::pair;
+pub(crate) use tcp::Waiting;
+
+use crate::address::{Address, BAUD_DEFAULT, Carrier};
+
+/// Largest frame on a line that sends its bits one after another: at 115200 baud 4 KiB take a third of a
+/// second, and nothing more urgent can pass them.
+pub(crate) const SERIAL_FRAME_MAX: usize = 4096;
+
+/// A byte path.
+#[derive(Debug)]
+pub(crate) struct Line {
+    carrier: Open,
+    pub(crate) link: Link,
+    /// Bits per second to keep to when writing; `None`: as fast as the system takes it.
+    pub(crate) pace: Option<u32>,
+}
+
+#[derive(Debug)]
+enum Open {
+    Socket(OwnedFd),
+    Serial(serial::Port),
+}
+
+/// What a non-blocking call did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Step {
+    /// That many bytes.
+    Moved(usize),
+    /// Nothing now: wait until the line is ready.
+    NotNow,
+    /// Reading: the peer has closed the line.
+    End,
+}
+
+impl Line {
+    /// Goes to the address; `limit` is how long that may take.
+    pub(crate) fn dial(address: &Address, limit: Duration) -> io::Result<Self> {
+        match &address.carrier {
+            Carrier::Tcp { host, port, .. } => Self::socket(tcp::dial(host, *port, limit)?.into(), address),
+            Carrier::Serial { path } => {
+                let baud = address.baud.unwrap_or(BAUD_DEFAULT);
+                let carrier = Open::Serial(serial::Port::open(path, baud)?);
+                Ok(Self { carrier, link: serial_link(Some(baud)), pace: Some(baud) })
+            }
+        }
+    }
+
+    /// A socket that is connected and does not block.
+    fn socket(fd: OwnedFd, address: &Address) -> io::Result<Self> {
+        let link = if address.serial_framing { serial_link(address.baud) } else { Link::stream() };
+        rustix::io::ioctl_fionbio(&fd, true)?;
+        Ok(Self { carrier: Open::Socket(fd), link, pace: address.baud })
+    }
+
+    pub(crate) fn read(&self, into: &mut [u8]) -> io::Result<Step> {
+        let read = match &self.carrier {
+            Open::Socket(fd) => rustix::io::read(fd, into),
+            Open::Serial(port) => rustix::io::read(port.fd(), into),
+        };
+        match read {
+            Ok(0) => Ok(Step::End),
+            Ok(n) => Ok(Step::Moved(n)),
+            Err(error) => later(error),
+        }
+    }
+
+    pub(crate) fn write(&self, bytes: &[u8]) -> io::Result<Step> {
+        let written = match &self.carrier {
+            Open::Socket(fd) => rustix::net::send(fd, bytes, no_signal()),
+            Open::Serial(port) => rustix::io::write(port.fd(), bytes),
+        };
+        match written {
+            Ok(n) => Ok(Step::Moved(n)),
+            Err(error) => later(error),
+        }
+    }
+
+    /// Bytes written that the system still holds, if it can tell.
+    pub(crate) fn queued(&self) -> usize {
+        match &self.carrier {
+            Open::Socket(_) => 0,
+            Open::Serial(port) => port.queued(),
+        }
+    }
+
+    /// Tells the peer that nothing more will come, where the carrier can say so.
+    pub(crate) fn finish(&self) -> bool {
+        match &self.carrier {
+            Open::Socket(fd) => rustix::net::shutdown(fd, rustix::net::Shutdown::Write).is_ok(),
+            Open::Serial(_) => false,
+        }
+    }
+
+    fn fd(&self) -> BorrowedFd<'_> {
+        match &self.carrier {
+            Open::Socket(fd) => fd.as_fd(),
+            Open::Serial(port) => port.fd(),
+        }
+    }
+
+    /// Waits until the line can be read (or written, if `out`), or `waker` is readable, or `until`.
+    pub(crate) fn wait(&self, out: bool, waker: BorrowedFd<'_>, until: Option<Instant>) -> Ready {
+        let line = self.fd();
+        let flags = if out { PollFlags::IN | PollFlags::OUT } else { PollFlags::IN };
+        let mut fds = [PollFd::from_borrowed_fd(line, flags), PollFd::from_borrowed_fd(waker, PollFlags::IN)];
+        let limit = until.map(|until| timespec(until.saturating_duration_since(Instant::now())));
+        if poll(&mut fds, limit.as_ref()).is_err() {
+            // Interrupted by a signal: the caller looks again.
+            return Ready::default();
+        }
+        let [line, waker] = &fds;
+        let line = line.revents();
+        Ready {
+            // An error or a hang-up shows when reading.
+            input: line.intersects(PollFlags::IN | PollFlags::ERR | PollFlags::HUP | PollFlags::NVAL),
+            output: line.intersects(PollFlags::OUT),
+            woken: !waker.revents().is_empty(),
+        }
+    }
+}
+
+/// What a wait has found.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Ready {
+    pub(crate) input: bool,
+    pub(crate) output: bool,
+    pub(crate) woken: bool,
+}
+
+/// A line whose bytes may be lost or changed on their way.
+fn serial_link(baud: Option<u32>) -> Link {
+    Link { frame_max: SERIAL_FRAME_MAX, ..Link::serial(baud.unwrap_or(0)) }
+}
+
+fn later(error: Errno) -> io::Result<Step> {
+    match error {
+        Errno::AGAIN | Errno::INTR => Ok(Step::NotNow),
+        error => Err(error.into()),
+    }
+}
+
+/// A peer that is gone is an error of the call, not a signal that ends the program.
+fn no_signal() -> SendFlags {
+    #[cfg(any(target_os = "linux", target_os = "android", target_os = "freebsd"))]
+    return SendFlags::NOSIGNAL;
+    // Rust programs ignore the signal by default.
+    #[cfg(not(any(target_os = "linux", target_os = "android", target_os = "freebsd")))]
+    return SendFlags::empty();
+}
+
+/// For `poll`; a day is forever.
+pub(crate) fn timespec(span: Duration) -> Timespec {
+    let span = span.min(Duration::from_secs(86_400));
+    Timespec { tv_sec: i64::try_from(span.as_secs()).unwrap_or_default(), tv_nsec: span.subsec_nanos().into() }
+}

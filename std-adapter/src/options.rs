@@ -1,0 +1,64 @@
+//! What a connection is told when it is opened.
+
+use std::time::Duration;
+
+/// How patient a connection is and how much memory it takes. The defaults suit a PC.
+///
+/// ```
+/// use std::time::Duration;
+/// use tieline_std::Options;
+///
+/// let options = Options { name: "bench", timeout: Some(Duration::from_secs(2)), ..Options::default() };
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Options {
+    /// Shown to the peer's people; cut to 16 bytes. Need not be unique.
+    pub name: &'static str,
+    /// How long to wait for the peer. None: 10 s for an address that is dialled, without end for one that listens.
+    pub timeout: Option<Duration>,
+    /// How often the line is measured and proven alive.
+    pub ping_interval: Duration,
+    /// How long the peer may be silent before it counts as lost. At least twice both sides' ping interval.
+    pub silence: Duration,
+    /// Largest frame taken and sent, in bytes, which also limits a message.
+    pub frame: usize,
+    /// Bytes for what has come and was not taken yet, divided among subscribers, responders and awaited answers.
+    pub receive: usize,
+    /// Bytes for what is to be sent or is not acknowledged yet; one half is for reliable messages.
+    pub transmit: usize,
+    /// Routes that this side may declare at once.
+    pub routes: usize,
+    /// Requests under way at once, each way. At most 255.
+    pub requests: usize,
+    /// Bytes of `receive` that a subscriber keeps unless it is told otherwise: how far its publisher may be ahead.
+    pub window: usize,
+    /// Bytes of `receive` that a responder keeps for requests that wait.
+    pub request_room: usize,
+    /// Largest answer to a request, in bytes, unless the caller is told otherwise.
+    pub answer_room: usize,
+}
+
+impl Options {
+    /// How long a dialled peer is waited for unless [`timeout`](Self::timeout) says otherwise.
+    pub const DIAL_TIMEOUT: Duration = Duration::from_secs(10);
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            name: "",
+            timeout: None,
+            ping_interval: Duration::from_secs(1),
+            silence: Duration::from_secs(3),
+            // The length of a stream's frame fits 3 bytes, and a frame and more fits the 64 KiB that go out at once.
+            frame: 60 * 1024,
+            receive: 1024 * 1024,
+            transmit: 512 * 1024,
+            routes: 64,
+            requests: 64,
+            window: 128 * 1024,
+            request_room: 64 * 1024,
+            answer_room: 4 * 1024,
+        }
+    }
+}

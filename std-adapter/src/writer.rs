@@ -1,0 +1,104 @@
+//! What has been taken from the endpoint and not yet by the system.
+//!
+//! Invariant: bytes go out in the order in which the endpoint gave them; a write that was cut short goes on
+//! where it stopped. Nothing is taken from the endpoint before the line has room for it, so what is urgent
+//! overtakes whatever the endpoint still holds.
+
+use std::io;
+use std::time::Instant;
+
+use tieline::Endpoint;
+
+use crate::link::{Line, Pace, Step};
+use crate::storage::Boxed;
+
+/// Most bytes that are handed to the system at once: large enough that a call costs nothing beside them.
+const BATCH: usize = 64 * 1024;
+
+/// Why writing has stopped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Rest {
+    /// There is nothing to write.
+    Idle,
+    /// The system takes nothing now.
+    Blocked,
+    /// The line has enough to do until then.
+    Paced(Instant),
+}
+
+#[derive(Debug)]
+pub(crate) struct Writer {
+    buffer: Box<[u8]>,
+    /// What is not written yet lies between the two.
+    start: usize,
+    end: usize,
+    pace: Option<Pace>,
+    pub(crate) rest: Rest,
+    /// The line takes nothing any more. Reading will tell why.
+    pub(crate) broken: bool,
+}
+
+impl Writer {
+    pub(crate) fn new(line: &Line, transmit_max: usize) -> Self {
+        Self {
+            buffer: vec![0; BATCH.max(transmit_max)].into(),
+            start: 0,
+            end: 0,
+            pace: line.pace.map(|rate| Pace::new(rate, Instant::now())),
+            rest: Rest::Idle,
+            broken: false,
+        }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.start == self.end
+    }
+
+    /// Takes from the endpoint what fits; a line with a pace gets one frame at a time.
+    pub(crate) fn fill(&mut self, endpoint: &mut Endpoint<Boxed>, now: tieline::Instant, line: &Line) {
+        if self.broken || !self.is_empty() {
+            return;
+        }
+        (self.start, self.end, self.rest) = (0, 0, Rest::Idle);
+        if let Some(pace) = &self.pace {
+            if !endpoint.wants_transmit() {
+                return;
+            }
+            let clock = Instant::now();
+            let delay = pace.delay(clock, line.queued());
+            if !delay.is_zero() {
+                self.rest = Rest::Paced(clock + delay);
+                return;
+            }
+        }
+        while let Some(frame) = self.buffer.get_mut(self.end..).and_then(|room| endpoint.poll_transmit(now, room)) {
+            self.end += frame.len();
+            if self.pace.is_some() {
+                break;
+            }
+        }
+    }
+
+    /// Hands bytes to the system until it takes no more. Returns how many it took.
+    pub(crate) fn write(&mut self, line: &Line) -> io::Result<usize> {
+        let begin = self.start;
+        while !self.is_empty() {
+            match line.write(self.buffer.get(self.start..self.end).unwrap_or_default()) {
+                Ok(Step::Moved(n)) => self.start += n,
+                Ok(Step::NotNow | Step::End) => {
+                    self.rest = Rest::Blocked;
+                    break;
+                }
+                Err(error) => {
+                    self.start = self.end;
+                    self.broken = true;
+                    return Err(error);
+                }
+            }
+        }
+        if let Some(pace) = &mut self.pace {
+            pace.wrote(Instant::now(), self.start - begin);
+        }
+        Ok(self.start - begin)
+    }
+}

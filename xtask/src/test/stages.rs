@@ -1,0 +1,166 @@
+//! The stages of `cargo xtask test`: what is checked, with which feature combinations.
+//!
+//! A stage is a list of cargo calls; it leaves no environment behind for the next one, so
+//! that stages share what they have built.
+
+use std::io;
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result, bail};
+use clap::ValueEnum;
+
+use super::totals::Totals;
+use crate::{embedded, process, workspace};
+
+/// One stage, in the order in which they run: cheap ones and frequent failures first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Stage {
+    /// `cargo fmt`
+    Format,
+    /// `cargo clippy`
+    Clippy,
+    /// `cargo doc`
+    Docs,
+    /// `cargo test`
+    Host,
+    /// The core crate for a microcontroller
+    Board,
+}
+
+/// Feature combinations of the core crate that clippy sees besides the workspace's own.
+/// The ones with defmt are only checked: its symbols come from a board, so no test links.
+const CLIPPY_FEATURES: [&[&str]; 5] = [
+    &["--no-default-features"],
+    &["--features", "postcard"],
+    &["--features", "crc-table"],
+    &["--features", "crc-table16,postcard"],
+    &["--features", "defmt,postcard"],
+];
+
+/// Feature combinations in which the core crate is built for a microcontroller.
+const BOARD_FEATURES: [&[&str]; 3] = [
+    &["--no-default-features"],
+    &["--features", "postcard"],
+    &["--features", "defmt,postcard"],
+];
+
+impl Stage {
+    /// The name that `--only` takes.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Format => "format",
+            Self::Clippy => "clippy",
+            Self::Docs => "docs",
+            Self::Host => "host",
+            Self::Board => "board",
+        }
+    }
+
+    /// What the stage checks, for people.
+    pub(crate) fn about(self) -> &'static str {
+        match self {
+            Self::Format => "the code is formatted by rustfmt",
+            Self::Clippy => "no compiler or clippy warning, in all feature combinations",
+            Self::Docs => "the documentation builds without a warning",
+            Self::Host => "all tests on this machine, documentation examples included",
+            Self::Board => "the core crate builds for a microcontroller without a warning",
+        }
+    }
+
+    /// Runs the stage; the one that runs tests leaves their number in `totals`.
+    pub(crate) fn run(self, totals: &mut Option<Totals>) -> Result<()> {
+        match self {
+            Self::Format => format(),
+            Self::Clippy => clippy(),
+            Self::Docs => docs(),
+            Self::Host => host(totals),
+            Self::Board => board(),
+        }
+    }
+}
+
+fn cargo(arguments: &[&str]) -> Result<Command> {
+    let mut command = workspace::cargo()?;
+    command.args(arguments);
+    Ok(command)
+}
+
+fn format() -> Result<()> {
+    let mut checks = vec![vec!["fmt", "--all", "--check"]];
+    // Not a member of the workspace: it needs another compiler.
+    let fuzz = "core/fuzz/Cargo.toml";
+    if workspace::root().join(fuzz).exists() {
+        checks.push(vec!["fmt", "--manifest-path", fuzz, "--check"]);
+    }
+    for check in checks {
+        process::run(&mut cargo(&check)?).context("`cargo fmt --all` repairs the format")?;
+    }
+    Ok(())
+}
+
+fn clippy() -> Result<()> {
+    let deny = ["--", "-D", "warnings"];
+    process::run(cargo(&["clippy", "--workspace", "--all-targets"])?.args(deny))?;
+    for features in CLIPPY_FEATURES {
+        let mut command = cargo(&["clippy", "--package", "tieline", "--all-targets"])?;
+        process::run(command.args(features).args(deny))?;
+    }
+    Ok(())
+}
+
+fn docs() -> Result<()> {
+    let mut command = cargo(&["doc", "--workspace", "--no-deps"])?;
+    process::run(command.env("RUSTDOCFLAGS", "-D warnings"))
+}
+
+fn host(totals: &mut Option<Totals>) -> Result<()> {
+    // All programs, even after a failure: the totals are then those of the whole run.
+    let mut command = cargo(&["test", "--workspace", "--no-fail-fast"])?;
+    println!("$ {}", process::describe(&command));
+    let mut child = process::spawn(command.stdout(Stdio::piped()))?;
+    let mut sum = Totals::default();
+    if let Some(output) = child.stdout.take() {
+        process::tee(output, io::stdout(), |line| sum.add_line(line))
+            .context("cannot read what the tests print")?;
+    }
+    let status = child.wait()?;
+    *totals = Some(sum);
+    process::expect_success(&command, status)?;
+    if sum.failed > 0 {
+        bail!("{} tests failed although cargo reports success", sum.failed);
+    }
+    if sum.ran() == 0 {
+        bail!("not a single test was run");
+    }
+    Ok(())
+}
+
+fn board() -> Result<()> {
+    let cargo = embedded::cargo_for(workspace::BOARD_TARGET)?;
+    println!("{}: compiled by {}", workspace::BOARD_TARGET, cargo.about());
+    for features in BOARD_FEATURES {
+        process::run(&mut board_command(cargo.command("build")?, features)?)?;
+    }
+    if let Some(reason) = cargo.why_no_clippy() {
+        println!("clippy was not run for the microcontroller: {reason}");
+    } else {
+        for features in BOARD_FEATURES {
+            let mut command = board_command(cargo.command("clippy")?, features)?;
+            process::run(command.args(["--", "-D", "warnings"]))?;
+        }
+    }
+    // The richest combination: it documents everything the others do.
+    let mut doc = board_command(cargo.command("doc")?, &["--features", "defmt,postcard"])?;
+    process::run(doc.arg("--no-deps").env("RUSTDOCFLAGS", "-D warnings"))
+}
+
+/// The core crate with these features, in a target directory of its own: other compiler
+/// flags in the common one would make every stage build everything again.
+fn board_command(mut cargo: Command, features: &[&str]) -> Result<Command> {
+    cargo
+        .args(["--package", "tieline"])
+        .args(features)
+        .env("RUSTFLAGS", "-D warnings")
+        .env("CARGO_TARGET_DIR", workspace::target_dir()?.join("board"));
+    Ok(cargo)
+}
