@@ -72,6 +72,23 @@ impl Address {
         matches!(self.carrier, Carrier::Tcp { listen: true, .. })
     }
 
+    /// The address at which a peer on this machine finds this listener; any other address is returned as it is.
+    #[must_use]
+    pub fn to_dial(&self) -> Self {
+        let carrier = match &self.carrier {
+            Carrier::Tcp { host, port, .. } => {
+                let host = match host.as_str() {
+                    "0.0.0.0" => "127.0.0.1",
+                    "::" => "::1",
+                    host => host,
+                };
+                Carrier::Tcp { host: host.to_owned(), port: *port, listen: false }
+            }
+            serial @ Carrier::Serial { .. } => serial.clone(),
+        };
+        Self { carrier, ..self.clone() }
+    }
+
     /// How frames are marked on it.
     #[must_use]
     pub fn framing(&self) -> Framing {

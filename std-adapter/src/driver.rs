@@ -13,6 +13,8 @@
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use tieline::CloseReason;
+
 use crate::engine::{Driver, Engine};
 use crate::error::Ended;
 use crate::link::{Line, Step};
@@ -92,6 +94,7 @@ impl Shared {
             if !self.line.link.lossless {
                 // What is not acknowledged is sent again: say at once that it has come.
                 engine = self.pump(engine).0;
+                self.nudge(&mut engine);
             }
         }
         self.appoint(&mut engine);
@@ -113,7 +116,12 @@ impl Shared {
     pub(crate) fn send(&self, engine: Guard<'_>) {
         let mut engine = self.pump(engine).0;
         engine.taken = 0;
-        let (urgent, sooner) = (engine.rest() != Rest::Idle, self.is_sooner(&engine));
+        self.nudge(&mut engine);
+    }
+
+    /// Calls the driver, or the keeper, if what a thread has done means work for it that it does not know of.
+    fn nudge(&self, engine: &mut Engine) {
+        let (urgent, sooner) = (engine.rest() != Rest::Idle, self.is_sooner(engine));
         if engine.polling && (urgent || sooner) {
             self.waker.wake();
         } else if urgent && engine.driver == Driver::Nobody && !engine.urgent {
@@ -178,6 +186,7 @@ impl Shared {
         }
         let (mut engine, progress) = self.pump(engine);
         if progress || engine.over.is_some() {
+            self.finish(&engine);
             self.tell(&engine);
             return engine;
         }
@@ -239,12 +248,20 @@ impl Shared {
             Err(error) => engine.lose(now, Some(error)),
         }
         engine.input = Some(input);
-        if engine.over.is_some() {
-            // So that the peer notices, too, and does not wait for more.
-            self.line.finish();
-        }
+        self.finish(&engine);
         self.tell(&engine);
         engine
+    }
+
+    /// When the connection is over, sees to it that the peer notices, too, and does not wait for more.
+    fn finish(&self, engine: &Engine) {
+        match &engine.over {
+            // Whoever closes has something to send first.
+            None | Some(Ended::Closed(CloseReason::Local)) => {}
+            Some(_) => {
+                self.line.finish();
+            }
+        }
     }
 
     /// Tells the threads that stand by that there is news.
@@ -330,15 +347,16 @@ impl Shared {
             if broken || !left || deadline <= Instant::now() {
                 return;
             }
-            let until = match rest {
-                Rest::Paced(until) => until.min(deadline),
-                // Another thread writes, and will be done in a moment.
-                Rest::Idle => deadline.min(Instant::now() + Duration::from_millis(1)),
-                Rest::Blocked => deadline,
-            };
             drop(engine);
-            self.waker.drain();
-            self.line.wait(rest == Rest::Blocked, self.waker.fd(), Some(until));
+            match rest {
+                Rest::Blocked => {
+                    self.waker.drain();
+                    self.line.wait(true, self.waker.fd(), Some(deadline));
+                }
+                Rest::Paced(until) => pause(until.min(deadline)),
+                // Another thread writes, and will be done in a moment.
+                Rest::Idle => pause(deadline.min(Instant::now() + Duration::from_millis(1))),
+            }
             engine = self.lock();
         }
     }
@@ -360,6 +378,10 @@ impl Shared {
             }
         }
     }
+}
+
+fn pause(until: Instant) {
+    std::thread::sleep(until.saturating_duration_since(Instant::now()));
 }
 
 /// Becomes the driver if nobody drives, or if the keeper does and waits for the line: it will notice.

@@ -66,6 +66,8 @@ pub(crate) struct Engine {
 pub(crate) struct Declared {
     pub(crate) id: RouteId,
     pub(crate) name: &'static RouteName,
+    /// The kinds of handles that exist for it: [`PUBLISHER`] and so on.
+    pub(crate) handles: u8,
     pub(crate) published: u64,
     pub(crate) delivered: u64,
     /// Certainly not delivered.
@@ -76,9 +78,14 @@ pub(crate) struct Declared {
     pub(crate) unreported: u64,
 }
 
+/// Bits of [`Declared::handles`].
+pub(crate) const PUBLISHER: u8 = 1;
+pub(crate) const SUBSCRIBER: u8 = 1 << 1;
+pub(crate) const RESPONDER: u8 = 1 << 2;
+
 impl Declared {
     pub(crate) const fn new(id: RouteId, name: &'static RouteName) -> Self {
-        Self { id, name, published: 0, delivered: 0, not_sent: 0, in_doubt: 0, unreported: 0 }
+        Self { id, name, handles: 0, published: 0, delivered: 0, not_sent: 0, in_doubt: 0, unreported: 0 }
     }
 }
 
@@ -205,6 +212,34 @@ impl Engine {
         if let Some(declared) = self.routes.iter().find(|declared| declared.id == id) {
             self.unread.push(event(*declared.name));
         }
+    }
+
+    /// Notes that there is a handle for a declaration.
+    pub(crate) fn hold(&mut self, id: RouteId, name: &'static RouteName, kind: u8) {
+        let endpoint = &self.endpoint;
+        self.routes.retain(|old| old.handles != 0 || old.unreported > 0 || endpoint.undelivered(old.id) > 0);
+        match self.declared(id) {
+            Some(declared) => declared.handles |= kind,
+            None => self.routes.push(Declared { handles: kind, ..Declared::new(id, name) }),
+        }
+    }
+
+    /// Whether there is a handle of that kind for that route.
+    pub(crate) fn is_held(&self, name: &RouteName, kind: u8) -> bool {
+        self.routes.iter().any(|declared| declared.handles & kind != 0 && declared.name == name)
+    }
+
+    /// The handle is gone.
+    pub(crate) fn release(&mut self, id: RouteId, kind: u8) {
+        match kind {
+            PUBLISHER => self.endpoint.withdraw_intent(id),
+            SUBSCRIBER => self.endpoint.withdraw_interest(id),
+            _ => self.endpoint.withdraw_service(id),
+        }
+        if let Some(declared) = self.declared(id) {
+            declared.handles &= !kind;
+        }
+        self.digest();
     }
 
     pub(crate) fn declared(&mut self, id: RouteId) -> Option<&mut Declared> {

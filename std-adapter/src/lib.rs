@@ -1,1 +1,90 @@
-//! Placeholder.
+//! Tieline on a PC: connections over TCP and serial ports, with blocking handles for typed messages.
+//!
+//! ```
+//! use std::time::Duration;
+//!
+//! use serde::{Deserialize, Serialize};
+//! use tieline_std::{Connection, IntentOptions, Named, Options, Refusal, Route};
+//!
+//! #[derive(Serialize, Deserialize, Debug, PartialEq)]
+//! struct Sample { celsius: f32 }
+//! impl Named for Sample { const TYPE: &'static str = "Sample"; }
+//!
+//! #[derive(Serialize, Deserialize)]
+//! struct SetRate { hertz: u32 }
+//! impl Named for SetRate { const TYPE: &'static str = "SetRate"; }
+//!
+//! #[derive(Serialize, Deserialize, Debug, PartialEq)]
+//! struct Rate { hertz: u32 }
+//! impl Named for Rate { const TYPE: &'static str = "Rate"; }
+//!
+//! const SAMPLES: Route<Sample> = Route::new("sensors.temperature");
+//! const RATE: Route<SetRate> = Route::new("sensors.rate");
+//!
+//! // Usually `Connection::open(&"serial:///dev/ttyUSB0?baud=921600".parse()?, Options::default())`.
+//! let (pc, board) = Connection::pair(Options::default(), Options::default())?;
+//!
+//! let publisher = board.publisher(&SAMPLES, IntentOptions::reliable())?;
+//! let service = board.responder::<SetRate, Rate>(&RATE)?;
+//! let board = std::thread::spawn(move || -> Result<(), tieline_std::Error> {
+//!     publisher.wait_audience(Duration::from_secs(5))?;
+//!     publisher.publish(&Sample { celsius: 21.5 })?;
+//!     service.serve(|request| match request.hertz {
+//!         1..=1000 => Ok(Rate { hertz: request.hertz }),
+//!         _ => Err(Refusal::new(16, "1 to 1000")),
+//!     })
+//! });
+//!
+//! let samples = pc.subscriber(&SAMPLES)?;
+//! assert_eq!(samples.recv()?, Sample { celsius: 21.5 });
+//!
+//! let rate = pc.caller::<SetRate, Rate>(&RATE);
+//! assert_eq!(rate.call(&SetRate { hertz: 50 }, Duration::from_secs(5))?, Rate { hertz: 50 });
+//! assert!(rate.call(&SetRate { hertz: 0 }, Duration::from_secs(5)).is_err());
+//!
+//! pc.close(Duration::from_secs(5))?; // everything that was sent is there, and the board's thread ends
+//! board.join().unwrap()?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # Threads
+//! A thread that waits for a message or an answer reads the line itself, and one that publishes writes it itself:
+//! nothing is handed from thread to thread. One more thread for each connection answers pings and keeps time while no
+//! other does. All handles may be used from any thread.
+//!
+//! # When the line is lost
+//! Every blocked call returns [`Error::Ended`], and [`Connection::events`] tells it, too. This version does not
+//! connect again by itself: open a new connection.
+#![forbid(unsafe_code)]
+
+#[cfg(not(unix))]
+compile_error!("tieline-std runs on Unix systems only for now: waiting for a line and a wake-up at once is done there");
+
+mod address;
+mod connection;
+mod driver;
+mod engine;
+mod error;
+mod event;
+mod handles;
+mod link;
+mod options;
+mod route;
+mod storage;
+mod waker;
+mod writer;
+
+pub use address::{Address, AddressError, BAUD_DEFAULT, Framing};
+pub use connection::{Connection, Events, Listener};
+pub use error::{CallError, Ended, Error};
+pub use event::Event;
+pub use handles::{
+    Caller, Progress, Publisher, RawCaller, RawPublisher, RawRequest, RawResponder, RawSubscriber, Refusal, Request,
+    Responder, Subscriber,
+};
+pub use options::Options;
+pub use route::route;
+pub use tieline::{
+    self, CloseReason, FailReason, IntentOptions, InterestOptions, LostReason, Message, Named, Peer, Priority, Quality,
+    Route, RouteName, RttStats, Stats,
+};

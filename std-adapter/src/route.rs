@@ -21,7 +21,7 @@ static KNOWN: Mutex<Option<HashMap<&'static str, Result<&'static RouteName, Rout
 /// # Ok::<(), tieline::RouteError>(())
 /// ```
 pub fn route(text: &str) -> Result<&'static RouteName, RouteError> {
-    if text.len() > tieline::route::ROUTE_TEXT_MAX {
+    if text.len() > tieline::ROUTE_TEXT_MAX {
         return Err(RouteError::TooLong);
     }
     let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);

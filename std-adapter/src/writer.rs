@@ -71,8 +71,17 @@ impl Writer {
                 return;
             }
         }
-        while let Some(frame) = self.buffer.get_mut(self.end..).and_then(|room| endpoint.poll_transmit(now, room)) {
-            self.end += frame.len();
+        while let Some(room) = self.buffer.get_mut(self.end..) {
+            let begin = room.as_ptr().addr();
+            let Some(frame) = endpoint.poll_transmit(now, room) else { break };
+            // The frame lies behind room for the longest head that it might have had.
+            let (from, len) = (self.end + (frame.as_ptr().addr() - begin), frame.len());
+            if self.is_empty() {
+                (self.start, self.end) = (from, from + len);
+            } else {
+                self.buffer.copy_within(from..from + len, self.end);
+                self.end += len;
+            }
             if self.pace.is_some() {
                 break;
             }

@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 use tieline::wire::cobs as ours;
 
 /// Each figure is the best of this many rounds, so that another process costs a round and not the figure.
-const ROUNDS: usize = 15;
-const ROUND: Duration = Duration::from_millis(12);
+const ROUNDS: usize = 80;
+const ROUND: Duration = Duration::from_millis(3);
 
 fn main() {
     println!("MB/s of data (best of {ROUNDS} rounds); ratio: ours / crate");
@@ -40,21 +40,29 @@ fn compare(name: &str, data: &[u8]) {
     assert_eq!(ours_encode(data, &mut area, head), &wire[..wire.len() - 1]);
     assert_eq!(ours_decode(&wire, &mut out), data);
 
-    let encode = rate(data.len(), || {
-        black_box(cobs::encode(black_box(data), &mut out));
-    });
-    let encode_ours = rate(data.len(), || {
-        black_box(ours_encode(black_box(data), &mut area, head));
-    });
-    let decode = rate(data.len(), || {
-        black_box(cobs::decode(black_box(&wire), &mut out).is_ok());
-    });
-    let push = rate(data.len(), || {
-        black_box(cobs::CobsDecoder::new(&mut out).push(black_box(&wire)).is_ok());
-    });
-    let decode_ours = rate(data.len(), || {
-        black_box(ours_decode(black_box(&wire), &mut out));
-    });
+    let mut out2 = out.clone();
+    let mut out3 = out.clone();
+    let mut out4 = out.clone();
+    let [encode, encode_ours, decode, push, decode_ours] = rates(
+        data.len(),
+        [
+            &mut || {
+                black_box(cobs::encode(black_box(data), &mut out));
+            },
+            &mut || {
+                black_box(ours_encode(black_box(data), &mut area, head));
+            },
+            &mut || {
+                black_box(cobs::decode(black_box(&wire), &mut out2).is_ok());
+            },
+            &mut || {
+                black_box(cobs::CobsDecoder::new(&mut out3).push(black_box(&wire)).is_ok());
+            },
+            &mut || {
+                black_box(ours_decode(black_box(&wire), &mut out4));
+            },
+        ],
+    );
     println!(
         "{name:<22}{encode:>10.0}{encode_ours:>10.0}{:>7.1}  {decode:>10.0}{push:>10.0}{decode_ours:>10.0}{:>7.1}",
         encode_ours / encode,
@@ -76,19 +84,23 @@ fn ours_decode<'a>(wire: &[u8], out: &'a mut [u8]) -> &'a [u8] {
     &out[..len]
 }
 
-/// Megabytes per second when one `run` does `len` bytes.
-fn rate(len: usize, mut run: impl FnMut()) -> f64 {
-    let mut best = 0.0_f64;
+/// Megabytes per second of each of `runs`, one of which does `len` bytes.
+///
+/// They take turns, so that a machine that is slow for a while is slow for all of them.
+fn rates<const N: usize>(len: usize, mut runs: [&mut dyn FnMut(); N]) -> [f64; N] {
+    let mut best = [0.0_f64; N];
     for _ in 0..ROUNDS {
-        let begin = Instant::now();
-        let mut runs = 0_u32;
-        while begin.elapsed() < ROUND {
-            for _ in 0..200 {
-                run();
+        for (run, best) in runs.iter_mut().zip(&mut best) {
+            let begin = Instant::now();
+            let mut count = 0_u32;
+            while begin.elapsed() < ROUND {
+                for _ in 0..100 {
+                    run();
+                }
+                count += 100;
             }
-            runs += 200;
+            *best = best.max(f64::from(count) * len as f64 / begin.elapsed().as_secs_f64() / 1e6);
         }
-        best = best.max(f64::from(runs) * len as f64 / begin.elapsed().as_secs_f64() / 1e6);
     }
     best
 }

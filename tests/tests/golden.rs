@@ -14,6 +14,11 @@ use tieline::packet::{
 };
 use tieline::wire::{Reader, Writer, crc32c_from};
 
+#[path = "golden/entries.rs"]
+mod entries;
+
+use entries::{Entry, number, read};
+
 const CONTROL: &str = include_str!("../golden/control.txt");
 const FRAMES: &str = include_str!("../golden/frames.txt");
 const HASHES: &str = include_str!("../golden/hashes.txt");
@@ -24,81 +29,6 @@ const READINGS: &str = include_str!("../golden/readings.txt");
 /// Nonces of the session in `hello.txt`.
 const A: u64 = 0xA1A2_A3A4_A5A6_0001;
 const B: u64 = 0xB1B2_B3B4_B5B6_0002;
-
-/// One `[name]` of a file.
-struct Entry {
-    name: &'static str,
-    fields: Vec<(&'static str, &'static str)>,
-    bytes: Vec<u8>,
-}
-
-impl Entry {
-    fn get(&self, key: &str) -> Option<&'static str> {
-        self.fields.iter().find(|(k, _)| *k == key).map(|(_, value)| *value)
-    }
-
-    fn text(&self, key: &str) -> &'static str {
-        self.get(key).unwrap_or_else(|| panic!("[{}] has no {key}", self.name))
-    }
-
-    fn number<T: TryFrom<u64>>(&self, key: &str) -> T {
-        number(self.text(key))
-            .unwrap_or_else(|| panic!("[{}] {key} is no number that fits", self.name))
-    }
-
-    fn yes(&self, key: &str) -> bool {
-        match self.text(key) {
-            "yes" => true,
-            "no" => false,
-            other => panic!("[{}] {key} {other}", self.name),
-        }
-    }
-
-    fn payload(&self) -> &'static [u8] {
-        hex(self.text("payload")).leak()
-    }
-
-    fn all(&self, key: &str) -> impl Iterator<Item = &'static str> {
-        self.fields.iter().filter(move |(k, _)| *k == key).map(|(_, value)| *value)
-    }
-}
-
-fn read(file: &'static str) -> Vec<Entry> {
-    let mut entries: Vec<Entry> = Vec::new();
-    for line in
-        file.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'))
-    {
-        if let Some(name) = line.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
-            entries.push(Entry { name, fields: Vec::new(), bytes: Vec::new() });
-            continue;
-        }
-        let entry = entries.last_mut().expect("a name comes first");
-        let (key, value) = line.split_once(' ').unwrap_or((line, ""));
-        if key == "hex" {
-            entry.bytes.extend(hex(value));
-        } else {
-            entry.fields.push((key, value));
-        }
-    }
-    assert!(entries.len() > 5);
-    entries
-}
-
-fn hex(text: &str) -> Vec<u8> {
-    let digits: Vec<u8> = text.bytes().filter(|b| *b != b' ').collect();
-    digits
-        .chunks(2)
-        .map(|pair| u8::from_str_radix(str::from_utf8(pair).expect("hex"), 16).expect("hex"))
-        .collect()
-}
-
-fn number<T: TryFrom<u64>>(text: &str) -> Option<T> {
-    let value = match text.strip_prefix("0x") {
-        Some(digits) => u64::from_str_radix(digits, 16),
-        None => text.parse(),
-    };
-    T::try_from(value.ok()?).ok()
-}
 
 fn width(entry: &Entry) -> SeqWidth {
     match entry.get("width") {
@@ -126,11 +56,9 @@ fn packet(e: &Entry) -> Packet<'static> {
         },
         "close" => Packet::Close { code: e.number("code") },
         "skip" => Packet::Skip { seq: e.number("seq"), distance: e.number("distance") },
-        "best-effort" => Packet::BestEffort {
-            count: e.number("count"),
-            route: e.number("route"),
-            payload: e.payload(),
-        },
+        "best-effort" => {
+            Packet::BestEffort { count: e.number("count"), route: e.number("route"), payload: e.payload() }
+        }
         "reliable" => Packet::Reliable {
             route: e.number("route"),
             seq: e.number("seq"),
@@ -198,10 +126,13 @@ fn packets() {
     }
 }
 
+fn known() -> HashMap<&'static str, Entry> {
+    read(PACKETS).into_iter().chain(read(HELLO)).map(|e| (e.name, e)).collect()
+}
+
 #[test]
 fn other_readings() {
-    let known: HashMap<_, _> =
-        read(PACKETS).into_iter().chain(read(HELLO)).map(|e| (e.name, e)).collect();
+    let known = known();
     for e in read(READINGS) {
         let expected = e.get("reads-as").map(|name| packet(&known[name])).ok_or(Malformed);
         assert_eq!(e.get("malformed").is_some(), expected.is_err(), "[{}]", e.name);
@@ -253,10 +184,7 @@ impl Line {
 
     fn interest(&self) -> Interest<'static> {
         let body = if self.yes("withdrawn") {
-            InterestBody::Withdrawn {
-                messages: self.number("messages"),
-                bytes: self.number("bytes"),
-            }
+            InterestBody::Withdrawn { messages: self.number("messages"), bytes: self.number("bytes") }
         } else {
             InterestBody::Declared {
                 window: self.number("window"),
@@ -281,19 +209,16 @@ fn control_records() {
                 let Control::Intents(found) = parsed else { panic!("[{}] {parsed:?}", e.name) };
                 assert!(found.eq(list.iter().copied().map(Ok)), "[{}]", e.name);
                 emit(|w| {
-                    w.u8(if kind == "intent" { control::INTENT } else { control::INTENTS })
-                        .unwrap();
+                    w.u8(if kind == "intent" { control::INTENT } else { control::INTENTS }).unwrap();
                     list.iter().for_each(|intent| control::emit_intent(intent, w).unwrap());
                 })
             }
             "interest" | "interests" => {
-                let list: Vec<_> =
-                    e.all("interest").map(|line| Line::new(line).interest()).collect();
+                let list: Vec<_> = e.all("interest").map(|line| Line::new(line).interest()).collect();
                 let Control::Interests(found) = parsed else { panic!("[{}] {parsed:?}", e.name) };
                 assert!(found.eq(list.iter().copied().map(Ok)), "[{}]", e.name);
                 emit(|w| {
-                    w.u8(if kind == "interest" { control::INTEREST } else { control::INTERESTS })
-                        .unwrap();
+                    w.u8(if kind == "interest" { control::INTEREST } else { control::INTERESTS }).unwrap();
                     list.iter().for_each(|interest| control::emit_interest(interest, w).unwrap());
                 })
             }
@@ -301,18 +226,16 @@ fn control_records() {
                 let hash = e.number("hash");
                 let status = match e.get("audience") {
                     Some(_) => NotifyStatus::Audience(e.number("audience")),
-                    None => NotifyStatus::Conflict {
-                        hash: e.number("own_hash"),
-                        schema: e.number("own_schema"),
-                    },
+                    None => {
+                        NotifyStatus::Conflict { hash: e.number("own_hash"), schema: e.number("own_schema") }
+                    }
                 };
                 assert_eq!(parsed, Control::NotifyIntent { hash, status }, "[{}]", e.name);
                 emit(|w| control::emit_notify(hash, &status, w).unwrap())
             }
             "request" => {
                 let (id, hash) = (e.number("id"), e.number("hash"));
-                let (room, timeout_ms, payload) =
-                    (e.number("room"), e.number("timeout"), e.payload());
+                let (room, timeout_ms, payload) = (e.number("room"), e.number("timeout"), e.payload());
                 let request = Control::Request { id, hash, room, timeout_ms, payload };
                 assert_eq!(parsed, request, "[{}]", e.name);
                 emit(|w| {
@@ -336,8 +259,7 @@ fn control_records() {
 
 #[test]
 fn frames() {
-    let known: HashMap<_, _> =
-        read(PACKETS).into_iter().chain(read(HELLO)).map(|e| (e.name, e)).collect();
+    let known = known();
     for e in read(FRAMES) {
         let framing = if e.text("framing") == "serial" { Framing::Serial } else { Framing::Stream };
         let start = match e.get("start") {
@@ -345,8 +267,7 @@ fn frames() {
             Some("b-to-a") => framing::seed(B, A),
             _ => 0xFFFF_FFFF,
         };
-        let packets: Vec<u8> =
-            e.all("packet").flat_map(|name| known[name].bytes.iter().copied()).collect();
+        let packets: Vec<u8> = e.all("packet").flat_map(|name| known[name].bytes.iter().copied()).collect();
 
         for content_max in [packets.len() + framing.check_len(), 4096] {
             let mut out = vec![0xEE; Framing::wire_max(content_max)];

@@ -55,7 +55,7 @@ impl Core {
         if is_declared(t, index, local::SERVICE) {
             return Err(DeclareError::ServiceAndTopic);
         }
-        self.take_region(t, index, local::INTEREST, options.window)?;
+        Self::take_region(t, index, local::INTEREST, options.window)?;
         Ok(self.declared(t, index, due::INTEREST, options.ttl))
     }
 
@@ -69,13 +69,12 @@ impl Core {
         if is_declared(t, index, local::INTENT | local::INTEREST) {
             return Err(DeclareError::ServiceAndTopic);
         }
-        self.take_region(t, index, local::SERVICE, options.room)?;
+        Self::take_region(t, index, local::SERVICE, options.room)?;
         Ok(self.declared(t, index, due::INTENT, options.ttl))
     }
 
     /// Room of RX for an interest or a service; declared again, it keeps what it has.
     fn take_region(
-        &mut self,
         t: &mut Tables<'_>,
         index: usize,
         bit: u8,
@@ -90,7 +89,7 @@ impl Core {
         let region = match t.allocate(capacity) {
             Ok(region) => region,
             Err(limit) => {
-                self.settle(t, index);
+                Self::settle(t, index);
                 return Err(DeclareError::NoRoom { limit });
             }
         };
@@ -155,7 +154,7 @@ impl Core {
             slot.due |= gone;
             self.tables_due = true;
         }
-        self.settle(t, usize::from(route.index));
+        Self::settle(t, usize::from(route.index));
     }
 
     pub(super) fn publish(

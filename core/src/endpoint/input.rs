@@ -206,7 +206,7 @@ impl Core {
                     && slot.on_credit(messages, bytes)
                 {
                     self.events_due |= slot.has(local::TICKETS);
-                    self.settle_number(t, route);
+                    Self::settle_number(t, route);
                 }
             }
             Packet::Close { code } => {
@@ -229,10 +229,10 @@ impl Core {
     }
 
     /// A place whose last message was taken may be free now.
-    fn settle_number(&mut self, t: &mut Tables<'_>, number: u16) {
+    fn settle_number(t: &mut Tables<'_>, number: u16) {
         let draining = |slot: &routes::Slot| slot.number == number && !slot.has(local::DECLARED);
         if let Some(index) = t.routes.iter().position(draining) {
-            self.settle(t, index);
+            Self::settle(t, index);
         }
     }
 
@@ -260,7 +260,7 @@ impl Core {
         if let Some(slot) = t.routes.get_mut(index) {
             slot.due &= !due::RESTING;
             self.tables_due = true;
-            self.settle(t, index);
+            Self::settle(t, index);
         }
     }
 

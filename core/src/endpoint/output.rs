@@ -238,7 +238,7 @@ impl Core {
                     slot.reset_counts();
                 }
             }
-            self.settle(t, index);
+            Self::settle(t, index);
         }
         true
     }

@@ -47,7 +47,7 @@ impl Core {
             {
                 return Some(event);
             }
-            self.settle(t, index);
+            Self::settle(t, index);
             self.next_event = (index + 1) as u16;
         }
         self.events_due = false;

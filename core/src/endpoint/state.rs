@@ -462,11 +462,11 @@ impl Core {
         slot.on_interest_gone(taken, unsent);
         self.outbox.kill(t.tx, number);
         self.events_due = true;
-        self.settle(t, index);
+        Self::settle(t, index);
     }
 
     /// Frees a place if nothing holds it any more.
-    pub(super) fn settle(&mut self, t: &mut Tables<'_>, index: usize) {
+    pub(super) fn settle(t: &mut Tables<'_>, index: usize) {
         Self::release_idle_inbox(t, index);
         if let Some(slot) = t.routes.get_mut(index) {
             slot.settle();

@@ -6,7 +6,7 @@
 use super::{CHECK_LEN, Framing};
 use crate::packet::kind;
 use crate::wire::crc::{ORDINARY, crc32c_from};
-use crate::wire::{Reader, cobs};
+use crate::wire::{Reader, cobs, copy};
 
 /// A frame's length on a stream has at most this many bytes.
 const LENGTH_LEN_MAX: u8 = 4;
@@ -185,7 +185,7 @@ impl Deframer {
         }
         let missing = length.checked_sub(self.stored)?;
         let piece = rest.take(missing.min(rest.remaining()))?;
-        buffer.get_mut(self.stored..)?.get_mut(..piece.len())?.copy_from_slice(piece);
+        copy(buffer.get_mut(self.stored..)?.get_mut(..piece.len())?, piece);
         self.stored += piece.len();
         if self.stored < length {
             return Some(Deframed::Nothing);

@@ -7,7 +7,7 @@ use heapless::String;
 
 use super::kind;
 use crate::limits::{FRAME_MIN, NAME_MAX, VERSION_MAJOR};
-use crate::wire::{Full, Reader, Writer, crc32c};
+use crate::wire::{Full, Reader, Writer, copy, crc32c};
 
 /// "TL".
 const MAGIC: [u8; 2] = [0x54, 0x4C];
@@ -79,16 +79,18 @@ pub struct Hello {
 
 impl Hello {
     /// Reads what follows the kind, to the end of the packets.
+    // Rare, and its variables shall not be on the stack for every packet.
+    #[inline(never)]
     pub(super) fn parse(r: &mut Reader<'_>) -> Option<Self> {
         let bytes = r.take(HEAD_LEN - 1)?;
         let check = r.u32()?;
         let mut head = [kind::HELLO; HEAD_LEN];
-        head.get_mut(1..)?.get_mut(..bytes.len())?.copy_from_slice(bytes);
+        copy(head.get_mut(1..)?, bytes);
         if crc32c(&head) != check {
             return None;
         }
         let mut h = Reader::new(bytes);
-        if h.take(2)? != MAGIC {
+        if h.u16()? != u16::from_le_bytes(MAGIC) {
             return None;
         }
         let head = HelloHead {
@@ -104,14 +106,13 @@ impl Hello {
     }
 
     /// Appends the whole packet.
+    #[inline(never)]
     pub(super) fn emit(&self, w: &mut Writer<'_>) -> Result<(), Full> {
         let mut bytes = [0; HEAD_LEN];
         let mut head = Writer::new(&mut bytes);
-        head.u8(kind::HELLO)?;
-        head.bytes(&MAGIC)?;
-        head.u8(self.head.major)?;
-        head.u8(self.head.minor)?;
-        head.u8(if self.head.done { DONE } else { 0 })?;
+        let [m0, m1] = MAGIC;
+        let flags = if self.head.done { DONE } else { 0 };
+        head.bytes(&[kind::HELLO, m0, m1, self.head.major, self.head.minor, flags])?;
         head.u64(self.head.nonce)?;
         head.u64(self.head.echo)?;
         w.bytes(&bytes)?;
@@ -132,19 +133,33 @@ fn parse_body(r: &mut Reader<'_>) -> Option<HelloBody> {
         2 => Mode::Probe,
         _ => Mode::Fresh,
     };
-    let body = HelloBody {
+    let [capabilities, frame_max, message_max] = varints(r)?;
+    let requests = r.u8()?;
+    let [ping_ms, silence_ms, resume_s] = varints(r)?;
+    let clock = r.u64()?;
+    if frame_max < FRAME_MIN as u32 {
+        return None;
+    }
+    Some(HelloBody {
         name,
         mode,
-        capabilities: r.varint()?,
-        frame_max: r.varint()?,
-        message_max: r.varint()?,
-        requests: r.u8()?,
-        ping_ms: r.varint()?,
-        silence_ms: r.varint()?,
-        resume_s: r.varint()?,
-        clock: r.u64()?,
-    };
-    (body.frame_max >= FRAME_MIN as u32).then_some(body)
+        capabilities,
+        frame_max,
+        message_max,
+        requests,
+        ping_ms,
+        silence_ms,
+        resume_s,
+        clock,
+    })
+}
+
+fn varints(r: &mut Reader<'_>) -> Option<[u32; 3]> {
+    let mut values = [0; 3];
+    for value in &mut values {
+        *value = r.varint()?;
+    }
+    Some(values)
 }
 
 fn emit_body(body: &HelloBody, w: &mut Writer<'_>) -> Result<(), Full> {
@@ -159,13 +174,13 @@ fn emit_body(body: &HelloBody, w: &mut Writer<'_>) -> Result<(), Full> {
         }
         Mode::Probe => w.u8(2)?,
     }
-    w.varint(body.capabilities)?;
-    w.varint(body.frame_max)?;
-    w.varint(body.message_max)?;
+    for value in [body.capabilities, body.frame_max, body.message_max] {
+        w.varint(value)?;
+    }
     w.u8(body.requests)?;
-    w.varint(body.ping_ms)?;
-    w.varint(body.silence_ms)?;
-    w.varint(body.resume_s)?;
+    for value in [body.ping_ms, body.silence_ms, body.resume_s] {
+        w.varint(value)?;
+    }
     w.u64(body.clock)
 }
 

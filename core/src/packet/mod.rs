@@ -145,13 +145,11 @@ impl<'a> Packet<'a> {
                 w.varint(selective)
             }
             Self::Ping { id, sent } => {
-                w.u8(kind::PING)?;
-                w.u8(id)?;
+                w.bytes(&[kind::PING, id])?;
                 w.u32(sent)
             }
             Self::Pong { id, held, clock, dropped } => {
-                w.u8(kind::PONG)?;
-                w.u8(id)?;
+                w.bytes(&[kind::PONG, id])?;
                 w.u16(held)?;
                 w.u32(clock)?;
                 w.u16(dropped)

@@ -6,8 +6,11 @@
 //! Both directions move bytes in pieces and then walk from code to code where they stand. The crate `cobs` goes byte
 //! by byte through a state machine and encodes to a second buffer only: `cargo bench --bench cobs` compares them.
 
+use core::cell::Cell;
 use core::ffi::CStr;
 use core::ops::Range;
+
+use super::cursor::copy;
 
 /// The longest run that one code byte covers.
 const RUN_MAX: usize = 254;
@@ -42,7 +45,10 @@ pub fn encode(buf: &mut [u8], at: usize, len: usize) -> Option<Range<usize>> {
         let window = buf.get_mut(write..read + n)?;
         let gap = window.len().checked_sub(n)?;
         if gap > 0 {
-            window.copy_within(gap.., 0);
+            let cells = Cell::from_mut(window).as_slice_of_cells();
+            for (to, from) in cells.iter().zip(cells.get(gap..)?) {
+                to.set(from.get());
+            }
         }
         let (before, piece) = buf.split_at_mut_checked(write)?;
         let mut code = before.get_mut(code_at)?;
@@ -112,8 +118,8 @@ impl Decoder {
             let room = out.get_mut(written..)?;
             let n = input.len().min(room.len()).min(PIECE_MAX);
             let piece = room.get_mut(..n)?;
-            piece.copy_from_slice(input.get(..n)?);
-            let decoded = self.patch(piece);
+            copy(piece, input);
+            let decoded = self.patch(input.get(..n)?, piece);
             if decoded == 0 {
                 return None;
             }
@@ -123,17 +129,19 @@ impl Decoder {
         Some(written)
     }
 
-    /// Puts zeros where codes stand in `piece`, up to one that stands for none; says how far.
-    fn patch(&mut self, piece: &mut [u8]) -> usize {
+    /// Puts zeros where codes stand in `piece`, a copy of `input`, up to one that stands for none; says how far.
+    ///
+    /// The codes are read from `input`: to read them where bytes were just written is half as fast.
+    fn patch(&mut self, input: &[u8], piece: &mut [u8]) -> usize {
         let (mut at, mut zero) = (usize::from(self.left), self.zero);
         let decoded = loop {
-            let Some(byte) = piece.get_mut(at) else { break piece.len() };
+            let (Some(code), Some(byte)) = (input.get(at), piece.get_mut(at)) else { break piece.len() };
             if !zero {
                 break at;
             }
-            let code = core::mem::take(byte);
-            zero = code != FULL;
-            at += usize::from(code.max(1));
+            *byte = 0;
+            zero = *code != FULL;
+            at += usize::from((*code).max(1));
         };
         self.left = at.saturating_sub(decoded) as u8;
         self.zero = zero;

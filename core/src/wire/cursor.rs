@@ -158,7 +158,7 @@ impl<'a> Writer<'a> {
     #[inline(never)]
     pub fn bytes(&mut self, bytes: &[u8]) -> Result<(), Full> {
         let room = self.out.get_mut(self.len..).ok_or(Full)?;
-        room.get_mut(..bytes.len()).ok_or(Full)?.copy_from_slice(bytes);
+        copy(room.get_mut(..bytes.len()).ok_or(Full)?, bytes);
         self.len += bytes.len();
         Ok(())
     }
@@ -198,6 +198,13 @@ impl<'a> Writer<'a> {
     #[must_use]
     pub fn into_written(self) -> &'a [u8] {
         self.out.get(..self.len).unwrap_or_default()
+    }
+}
+
+/// Copies as much as fits. Unlike `copy_from_slice` it leaves no panic in small builds.
+pub(crate) fn copy(to: &mut [u8], from: &[u8]) {
+    for (to, from) in to.iter_mut().zip(from) {
+        *to = *from;
     }
 }
 

@@ -9,6 +9,7 @@ mod cursor;
 pub mod varint;
 
 pub use crc::{crc32c, crc32c_from};
+pub(crate) use cursor::copy;
 pub use cursor::{Full, Reader, Writer};
 pub use varint::varint_len;
 

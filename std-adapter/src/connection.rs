@@ -1,0 +1,433 @@
+//! Opening connections, ending them, and everything that is not about one route.
+
+use std::io;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use tieline::{
+    Config, Endpoint, IntentOptions, InterestOptions, Message, Peer, Route, RouteName, RttStats, ServiceOptions, Stats,
+};
+
+use crate::address::Address;
+use crate::driver::{Shared, Stop};
+use crate::engine::Engine;
+use crate::error::{Ended, Error, is_transient};
+use crate::event::Event;
+use crate::handles::{
+    Caller, Publisher, RawCaller, RawPublisher, RawResponder, RawSubscriber, Responder, Subscriber,
+};
+use crate::link::{self, Line, Waiting};
+use crate::options::Options;
+use crate::storage::Boxed;
+use crate::waker::Waker;
+use crate::writer::Writer;
+
+/// A first dial is tried again that often.
+const DIAL_AGAIN: Duration = Duration::from_millis(100);
+/// Who has come to a listener has that long to speak Tieline before the next one is heard.
+const HANDSHAKE_LIMIT: Duration = Duration::from_secs(5);
+/// How long to wait, at the most, for the peer to close the line after us.
+const LINGER: Duration = Duration::from_millis(500);
+
+/// A connection with one peer. Clones are the same connection; it lives until it is closed or lost, or the last
+/// clone and handle are gone.
+#[derive(Debug, Clone)]
+pub struct Connection {
+    inner: Arc<Inner>,
+}
+
+/// Lives as long as anybody has a handle.
+#[derive(Debug)]
+pub(crate) struct Inner {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) options: Options,
+    keeper: Option<JoinHandle<()>>,
+}
+
+/// Opening and closing.
+impl Connection {
+    /// Goes to an address, or waits at it for one peer, until there is a session. What fails for a reason that may
+    /// pass is tried again every 100 ms for as long as [`Options::timeout`] allows.
+    ///
+    /// # Errors
+    /// [`Error::NoPeer`] when the time is over, [`Error::Open`] when trying again makes no sense, [`Error::Ended`]
+    /// when who answers cannot be talked to.
+    pub fn open(address: &Address, options: Options) -> Result<Self, Error> {
+        if address.listens() {
+            return Listener::bind(address)?.accept(options);
+        }
+        let begin = Instant::now();
+        let limit = options.timeout.unwrap_or(Options::DIAL_TIMEOUT);
+        let deadline = begin + limit;
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            let last = match Line::dial(address, left) {
+                Ok(line) => match Self::establish(line, options, Some(deadline)) {
+                    Err(Error::Ended(ended)) if ended.is_transient() => ended.to_string(),
+                    Err(Error::NoPeer { last, .. }) => last,
+                    other => return other,
+                },
+                Err(error) if is_transient(&error) => error.to_string(),
+                Err(error) => return Err(Error::Open { address: address.clone(), cause: Arc::new(error) }),
+            };
+            if Instant::now() + DIAL_AGAIN >= deadline {
+                return Err(Error::NoPeer { address: Some(address.clone()), waited: begin.elapsed(), last });
+            }
+            std::thread::sleep(DIAL_AGAIN);
+        }
+    }
+
+    /// Two connections of this process that are each other's peer.
+    ///
+    /// # Errors
+    /// [`Error::System`], or what is wrong with the options.
+    pub fn pair(a: Options, b: Options) -> Result<(Self, Self), Error> {
+        let (line_a, line_b) = link::pair().map_err(system)?;
+        let (a, b) = (Self::begin(line_a, a)?, Self::begin(line_b, b)?);
+        let deadline = Some(Instant::now() + HANDSHAKE_LIMIT);
+        a.wait_established(deadline)?;
+        b.wait_established(deadline)?;
+        Ok((a, b))
+    }
+
+    fn establish(line: Line, options: Options, deadline: Option<Instant>) -> Result<Self, Error> {
+        let connection = Self::begin(line, options)?;
+        connection.wait_established(deadline)?;
+        Ok(connection)
+    }
+
+    /// Starts an endpoint and its keeper on a line.
+    fn begin(line: Line, options: Options) -> Result<Self, Error> {
+        let mut nonce = [0; 8];
+        getrandom::fill(&mut nonce).map_err(|error| system(io::Error::other(error.to_string())))?;
+        let epoch = Instant::now();
+        let mut endpoint = Endpoint::new(Boxed::new(&options));
+        let config =
+            Config { name: options.name, ping_interval: options.ping_interval, silence: options.silence };
+        endpoint.start(config, u64::from_le_bytes(nonce));
+        endpoint.handle_connect(tieline::Instant::ZERO, line.link).map_err(Error::Options)?;
+        let writer = Writer::new(&line, endpoint.transmit_max());
+        let waker = Waker::new().map_err(system)?;
+        let shared = Arc::new(Shared::new(epoch, line, Engine::new(endpoint, writer), waker));
+        let keeper = std::thread::Builder::new().name("tieline".to_owned()).spawn({
+            let shared = Arc::clone(&shared);
+            move || shared.keep()
+        });
+        let keeper = Some(keeper.map_err(system)?);
+        Ok(Self { inner: Arc::new(Inner { shared, options, keeper }) })
+    }
+
+    fn wait_established(&self, deadline: Option<Instant>) -> Result<(), Error> {
+        let begin = Instant::now();
+        let established = self.shared().wait(deadline, |engine| engine.established.then_some(()));
+        established.map_err(|stop| match stop {
+            Stop::Ended(ended) => Error::Ended(ended),
+            Stop::TimedOut => {
+                let engine = self.shared().lock();
+                let last = if !engine.hint.is_empty() {
+                    engine.hint.clone()
+                } else if engine.endpoint.stats().bytes_in == 0 {
+                    "the line is open, but not one byte came: does the peer run, and are its lines the right way round?"
+                        .to_owned()
+                } else {
+                    "something came, but no answer to the greeting".to_owned()
+                };
+                Error::NoPeer { address: None, waited: begin.elapsed(), last }
+            }
+        })
+    }
+
+    /// Waits until every reliable message that was published is taken by the peer's application, and everything else
+    /// is handed to the operating system.
+    ///
+    /// # Errors
+    /// [`Error::TimedOut`] after `limit`; [`Error::Undelivered`] when messages have failed since the last flush;
+    /// [`Error::Ended`] when the connection ended before.
+    pub fn flush(&self, limit: Duration) -> Result<(), Error> {
+        let deadline = deadline(limit);
+        self.shared().lock().flushing += 1;
+        let flushed = self.shared().wait(deadline, |engine| engine.is_flushed().then_some(()));
+        let mut engine = self.shared().lock();
+        engine.flushing -= 1;
+        let failed = engine.routes.iter_mut().map(|route| std::mem::take(&mut route.unreported)).sum();
+        match flushed {
+            Err(stop) => Err(stop.into()),
+            Ok(()) if failed > 0 => Err(Error::Undelivered { messages: failed }),
+            Ok(()) => Ok(()),
+        }
+    }
+
+    /// [Flushes](Self::flush), tells the peer that we are done, and sees that it has everything: answers, and what
+    /// was taken here. All blocked calls on this connection return.
+    ///
+    /// # Errors
+    /// As [`flush`](Self::flush); the connection is closed anyhow.
+    pub fn close(&self, limit: Duration) -> Result<(), Error> {
+        let until = deadline(limit);
+        let flushed = self.flush(limit);
+        let mut engine = self.shared().lock();
+        if engine.over.is_some() {
+            return flushed;
+        }
+        engine.close(0);
+        self.shared().announce(&mut engine);
+        drop(engine);
+        let linger = Instant::now() + LINGER;
+        let until = until.map_or(linger, |until| until.max(Instant::now()).min(linger));
+        self.shared().drain(until);
+        self.shared().linger(until);
+        flushed
+    }
+
+    /// How the connection ended, if it did.
+    #[must_use]
+    pub fn ended(&self) -> Option<Ended> {
+        self.shared().lock().over.clone()
+    }
+}
+
+/// Handles for routes. Dropping one withdraws what it declared.
+impl Connection {
+    /// Declares that messages are published on a route.
+    ///
+    /// # Errors
+    /// [`Error::Declare`], [`Error::Ended`]
+    pub fn publisher<T: Message>(
+        &self,
+        route: &'static Route<T>,
+        options: IntentOptions,
+    ) -> Result<Publisher<T>, Error> {
+        Ok(Publisher::new(self.raw_publisher(route.name(), options)?))
+    }
+
+    /// As [`publisher`](Self::publisher), for messages that are bytes.
+    ///
+    /// # Errors
+    /// [`Error::Declare`], [`Error::Ended`]
+    pub fn raw_publisher(&self, route: &'static RouteName, options: IntentOptions) -> Result<RawPublisher, Error> {
+        RawPublisher::declare(&self.inner, route, options)
+    }
+
+    /// Declares that the messages of a route are wanted.
+    ///
+    /// # Errors
+    /// [`Error::Declare`], [`Error::Ended`]
+    pub fn subscriber<T: Message>(&self, route: &'static Route<T>) -> Result<Subscriber<T>, Error> {
+        let options = InterestOptions { window: Some(self.inner.options.window), ttl: None };
+        Ok(Subscriber::new(self.raw_subscriber(route.name(), options)?))
+    }
+
+    /// As [`subscriber`](Self::subscriber), for messages that are bytes, and with options.
+    ///
+    /// # Errors
+    /// [`Error::Declare`], [`Error::Ended`]
+    pub fn raw_subscriber(&self, route: &'static RouteName, options: InterestOptions) -> Result<RawSubscriber, Error> {
+        RawSubscriber::declare(&self.inner, route, options)
+    }
+
+    /// Asks the peer's service on a route; its answers are of type `Rep`.
+    #[must_use]
+    pub fn caller<Req: Message, Rep: Message>(&self, route: &'static Route<Req>) -> Caller<Req, Rep> {
+        Caller::new(self.raw_caller(route.name()))
+    }
+
+    /// As [`caller`](Self::caller), for requests and answers that are bytes.
+    #[must_use]
+    pub fn raw_caller(&self, route: &'static RouteName) -> RawCaller {
+        RawCaller::new(&self.inner, route)
+    }
+
+    /// Declares that requests on a route are answered, with answers of type `Rep`.
+    ///
+    /// # Errors
+    /// [`Error::Declare`], [`Error::Ended`]
+    pub fn responder<Req: Message, Rep: Message>(
+        &self,
+        route: &'static Route<Req>,
+    ) -> Result<Responder<Req, Rep>, Error> {
+        Ok(Responder::new(self.raw_responder(route.name())?))
+    }
+
+    /// As [`responder`](Self::responder), for requests and answers that are bytes.
+    ///
+    /// # Errors
+    /// [`Error::Declare`], [`Error::Ended`]
+    pub fn raw_responder(&self, route: &'static RouteName) -> Result<RawResponder, Error> {
+        let options = ServiceOptions { room: Some(self.inner.options.request_room), ttl: None };
+        RawResponder::declare(&self.inner, route, options)
+    }
+}
+
+/// What is known of the connection.
+impl Connection {
+    /// Link state, audiences, conflicts, failures, as they come. All the receivers of one connection share its events:
+    /// what one takes, the others do not see.
+    #[must_use]
+    pub fn events(&self) -> Events {
+        Events { inner: Arc::clone(&self.inner) }
+    }
+
+    /// Who is on the other side, while there is a session.
+    #[must_use]
+    pub fn peer(&self) -> Option<Peer> {
+        self.shared().lock().endpoint.peer().cloned()
+    }
+
+    /// Round-trip times so far.
+    #[must_use]
+    pub fn rtt(&self) -> RttStats {
+        self.shared().lock().endpoint.rtt()
+    }
+
+    /// Waits for the next round trip to be measured (one every [`Options::ping_interval`]) and returns all so far.
+    ///
+    /// # Errors
+    /// [`Error::TimedOut`], [`Error::Ended`]
+    pub fn next_rtt(&self, known: u32, limit: Duration) -> Result<RttStats, Error> {
+        let news = |engine: &mut Engine| Some(engine.endpoint.rtt()).filter(|rtt| rtt.samples != known);
+        Ok(self.shared().wait(deadline(limit), news)?)
+    }
+
+    /// Counters of the connection.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        self.shared().lock().endpoint.stats()
+    }
+
+    pub(crate) fn shared(&self) -> &Shared {
+        &self.inner.shared
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        let mut engine = self.shared.lock();
+        engine.abandoned = true;
+        if engine.over.is_none() {
+            engine.close(0);
+            engine = self.shared.pump(engine).0;
+        }
+        self.shared.announce(&mut engine);
+        drop(engine);
+        self.shared.line.finish();
+        if let Some(keeper) = self.keeper.take() {
+            // It never panics, and if it did it could do no harm here.
+            let _ = keeper.join();
+        }
+    }
+}
+
+/// Waits for peers at an address.
+///
+/// ```
+/// use tieline_std::{Address, Connection, Listener, Options};
+///
+/// let listener = Listener::bind(&"tcp://127.0.0.1:0?listen".parse()?)?;
+/// let port = listener.address().clone();
+/// let here = std::thread::spawn(move || listener.accept(Options::default()));
+/// let there = Connection::open(&port.to_dial(), Options { name: "there", ..Options::default() })?;
+/// let here = here.join().unwrap()?;
+/// assert_eq!(here.peer().unwrap().name, "there");
+/// # drop(there);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+pub struct Listener {
+    waiting: Waiting,
+}
+
+impl Listener {
+    /// Takes the address.
+    ///
+    /// # Errors
+    /// [`Error::Open`]
+    pub fn bind(address: &Address) -> Result<Self, Error> {
+        let open = |error| Error::Open { address: address.clone(), cause: Arc::new(error) };
+        Ok(Self { waiting: Waiting::bind(address).map_err(open)? })
+    }
+
+    /// The address, with the port that the system chose if it was 0.
+    #[must_use]
+    pub fn address(&self) -> &Address {
+        self.waiting.address()
+    }
+
+    /// Waits for a peer, at most for [`Options::timeout`]. Others that come but do not speak Tieline are sent away.
+    ///
+    /// # Errors
+    /// [`Error::NoPeer`] when the time is over; [`Error::Open`] when the system refuses.
+    pub fn accept(&self, options: Options) -> Result<Connection, Error> {
+        let begin = Instant::now();
+        let until = options.timeout.and_then(deadline);
+        let mut last = String::new();
+        loop {
+            let line = self.waiting.accept(until).map_err(|error| {
+                Error::Open { address: self.address().clone(), cause: Arc::new(error) }
+            })?;
+            let Some(line) = line else {
+                return Err(Error::NoPeer { address: Some(self.address().clone()), waited: begin.elapsed(), last });
+            };
+            let limit = Instant::now() + HANDSHAKE_LIMIT;
+            match Connection::establish(line, options, Some(until.map_or(limit, |until| until.min(limit)))) {
+                Err(Error::Ended(ended)) => last = ended.to_string(),
+                Err(Error::NoPeer { last: hint, .. }) => last = hint,
+                other => return other,
+            }
+        }
+    }
+}
+
+/// The events of a connection, as a channel. What nobody reads is merged and never holds up the connection.
+#[derive(Debug)]
+pub struct Events {
+    inner: Arc<Inner>,
+}
+
+impl Events {
+    /// Waits for the next event; `None` after the last one.
+    #[must_use]
+    pub fn recv(&self) -> Option<Event> {
+        self.inner.shared.wait(None, |engine| engine.unread.pop()).ok()
+    }
+
+    /// Waits for the next event for a while.
+    ///
+    /// # Errors
+    /// [`Error::TimedOut`], [`Error::Ended`]
+    pub fn recv_timeout(&self, limit: Duration) -> Result<Event, Error> {
+        Ok(self.inner.shared.wait(deadline(limit), |engine| engine.unread.pop())?)
+    }
+
+    /// The next event if one is there.
+    #[must_use]
+    pub fn try_recv(&self) -> Option<Event> {
+        self.inner.shared.lock().unread.pop()
+    }
+}
+
+impl Iterator for Events {
+    type Item = Event;
+
+    fn next(&mut self) -> Option<Event> {
+        self.recv()
+    }
+}
+
+impl From<Stop> for Error {
+    fn from(stop: Stop) -> Self {
+        match stop {
+            Stop::TimedOut => Self::TimedOut,
+            Stop::Ended(ended) => Self::Ended(ended),
+        }
+    }
+}
+
+/// A limit that is too far away is none.
+pub(crate) fn deadline(limit: Duration) -> Option<Instant> {
+    Instant::now().checked_add(limit)
+}
+
+fn system(error: io::Error) -> Error {
+    Error::System(Arc::new(error))
+}

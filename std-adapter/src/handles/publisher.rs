@@ -1,0 +1,261 @@
+//! Publishing.
+
+use std::fmt;
+use std::marker::PhantomData;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tieline::{IntentOptions, Message, PublishError, Quality, RouteName, Ticket};
+
+use super::Held;
+use crate::connection::{Inner, deadline};
+use crate::engine::{Engine, PUBLISHER};
+use crate::error::Error;
+
+/// How far the messages of a publisher have come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Progress {
+    /// Messages that were taken for sending.
+    pub published: u64,
+    /// Reliable messages that the peer's application has taken.
+    pub delivered: u64,
+    /// Reliable messages that were certainly not delivered.
+    pub not_sent: u64,
+    /// Reliable messages of which nobody can say any more whether they were delivered.
+    pub in_doubt: u64,
+}
+
+/// Publishes messages that are bytes. Dropping it withdraws the declaration; what was published goes on its way.
+#[derive(Debug)]
+pub struct RawPublisher {
+    held: Held,
+    timeout: Option<Duration>,
+}
+
+impl RawPublisher {
+    pub(crate) fn declare(
+        inner: &Arc<Inner>,
+        name: &'static RouteName,
+        options: IntentOptions,
+    ) -> Result<Self, Error> {
+        // The connection reads all tickets, to know what was delivered and what was not.
+        let options = IntentOptions { tickets: options.quality == Quality::Reliable, ..options };
+        let held =
+            Held::declare(inner, name, PUBLISHER, |engine| engine.endpoint.declare_intent(name, options))?;
+        Ok(Self { held, timeout: None })
+    }
+
+    /// Limits how long publishing waits for room. Without, it waits as long as the connection lives.
+    #[must_use]
+    pub fn with_timeout(mut self, limit: Duration) -> Self {
+        self.timeout = Some(limit);
+        self
+    }
+
+    /// Sends a message, waiting for room if there is none.
+    ///
+    /// # Errors
+    /// [`Error::Publish`], [`Error::TimedOut`], [`Error::Ended`]; the message was not sent.
+    pub fn publish(&self, payload: &[u8]) -> Result<(), Error> {
+        self.submit(|engine, id| engine.endpoint.publish(id, payload))
+    }
+
+    /// Sends messages in order, waiting for room where there is none; costs much less than one by one.
+    ///
+    /// # Errors
+    /// As [`publish`](Self::publish). [`progress`](Self::progress) tells how many were sent before.
+    pub fn publish_all<P: AsRef<[u8]>>(&self, payloads: &[P]) -> Result<(), Error> {
+        let mut rest = payloads.iter();
+        let mut next = rest.next();
+        let id = self.held.id;
+        self.wait(|engine| {
+            while let Some(payload) = next {
+                match counted(engine, id, |engine| engine.endpoint.publish(id, payload.as_ref())) {
+                    Ok(()) => next = rest.next(),
+                    Err(nb::Error::WouldBlock) => return None,
+                    Err(nb::Error::Other(error)) => return Some(Err(error)),
+                }
+            }
+            Some(Ok(()))
+        })
+    }
+
+    /// Sends a message if there is room now. Returns whether there was; if not, nothing was kept.
+    ///
+    /// # Errors
+    /// [`Error::Publish`], [`Error::Ended`]; the message was not sent.
+    pub fn try_publish(&self, payload: &[u8]) -> Result<bool, Error> {
+        self.try_submit(|engine, id| engine.endpoint.publish(id, payload))
+    }
+
+    /// Waits until the peer wants messages of this route.
+    ///
+    /// # Errors
+    /// [`Error::TimedOut`], [`Error::Ended`], or [`Error::Publish`] when the two sides disagree about the route.
+    pub fn wait_audience(&self, limit: Duration) -> Result<(), Error> {
+        let id = self.held.id;
+        let found = self.held.inner.shared.wait(deadline(limit), |engine| {
+            if engine.endpoint.is_conflicting(id) {
+                return Some(Err(Error::Publish(PublishError::RouteConflict)));
+            }
+            engine.endpoint.has_audience(id).then_some(Ok(()))
+        });
+        found?
+    }
+
+    /// Whether the peer wants messages of this route now.
+    #[must_use]
+    pub fn has_audience(&self) -> bool {
+        self.held.inner.shared.lock().endpoint.has_audience(self.held.id)
+    }
+
+    /// Largest payload that this route can carry now; `None` without an audience.
+    #[must_use]
+    pub fn payload_limit(&self) -> Option<usize> {
+        self.held.inner.shared.lock().endpoint.payload_limit(self.held.id)
+    }
+
+    /// Reliable messages on their way: published, not yet taken by the peer's application, not failed.
+    #[must_use]
+    pub fn undelivered(&self) -> usize {
+        self.held.inner.shared.lock().endpoint.undelivered(self.held.id)
+    }
+
+    /// How far the messages have come. Stays right when the connection has ended.
+    #[must_use]
+    pub fn progress(&self) -> Progress {
+        let mut engine = self.held.inner.shared.lock();
+        engine.digest();
+        let declared = engine.declared(self.held.id);
+        declared.map_or_else(Progress::default, |declared| Progress {
+            published: declared.published,
+            delivered: declared.delivered,
+            not_sent: declared.not_sent,
+            in_doubt: declared.in_doubt,
+        })
+    }
+
+    /// The route.
+    #[must_use]
+    pub fn route(&self) -> &'static RouteName {
+        self.held.name
+    }
+
+    fn submit(
+        &self,
+        mut publish: impl FnMut(&mut Engine, tieline::RouteId) -> nb::Result<Option<Ticket>, PublishError>,
+    ) -> Result<(), Error> {
+        let id = self.held.id;
+        self.wait(|engine| match counted(engine, id, |engine| publish(engine, id)) {
+            Ok(()) => Some(Ok(())),
+            Err(nb::Error::WouldBlock) => None,
+            Err(nb::Error::Other(error)) => Some(Err(error)),
+        })
+    }
+
+    fn wait(&self, mut ready: impl FnMut(&mut Engine) -> Option<Result<(), PublishError>>) -> Result<(), Error> {
+        let sent = self.held.inner.shared.submit(self.timeout.and_then(deadline), |engine| {
+            // How the connection ended says more than that it did.
+            if engine.over.is_some() { None } else { ready(engine) }
+        });
+        sent?.map_err(Error::Publish)
+    }
+
+    fn try_submit(
+        &self,
+        publish: impl FnOnce(&mut Engine, tieline::RouteId) -> nb::Result<Option<Ticket>, PublishError>,
+    ) -> Result<bool, Error> {
+        let id = self.held.id;
+        let mut engine = self.held.inner.shared.lock();
+        if let Some(ended) = &engine.over {
+            return Err(Error::Ended(ended.clone()));
+        }
+        match counted(&mut engine, id, |engine| publish(engine, id)) {
+            Ok(()) => {
+                self.held.inner.shared.send(engine);
+                Ok(true)
+            }
+            Err(nb::Error::WouldBlock) => Ok(false),
+            Err(nb::Error::Other(error)) => Err(Error::Publish(error)),
+        }
+    }
+}
+
+/// Publishes and counts.
+fn counted(
+    engine: &mut Engine,
+    id: tieline::RouteId,
+    publish: impl FnOnce(&mut Engine) -> nb::Result<Option<Ticket>, PublishError>,
+) -> nb::Result<(), PublishError> {
+    publish(engine)?;
+    if let Some(declared) = engine.declared(id) {
+        declared.published += 1;
+    }
+    Ok(())
+}
+
+/// Publishes messages of type `T`. Dropping it withdraws the declaration; what was published goes on its way.
+pub struct Publisher<T> {
+    raw: RawPublisher,
+    message: PhantomData<fn(T)>,
+}
+
+impl<T: Message> Publisher<T> {
+    pub(crate) fn new(raw: RawPublisher) -> Self {
+        Self { raw, message: PhantomData }
+    }
+
+    /// Limits how long publishing waits for room. Without, it waits as long as the connection lives.
+    #[must_use]
+    pub fn with_timeout(self, limit: Duration) -> Self {
+        Self { raw: self.raw.with_timeout(limit), ..self }
+    }
+
+    /// Sends a message, waiting for room if there is none.
+    ///
+    /// # Errors
+    /// [`Error::Publish`], [`Error::TimedOut`], [`Error::Ended`]; the message was not sent.
+    pub fn publish(&self, message: &T) -> Result<(), Error> {
+        self.raw.submit(|engine, id| engine.endpoint.publish_message(id, message))
+    }
+
+    /// Sends a message if there is room now. Returns whether there was; if not, nothing was kept.
+    ///
+    /// # Errors
+    /// [`Error::Publish`], [`Error::Ended`]; the message was not sent.
+    pub fn try_publish(&self, message: &T) -> Result<bool, Error> {
+        self.raw.try_submit(|engine, id| engine.endpoint.publish_message(id, message))
+    }
+
+    /// Waits until the peer wants messages of this route.
+    ///
+    /// # Errors
+    /// [`Error::TimedOut`], [`Error::Ended`], or [`Error::Publish`] when the two sides disagree about the route.
+    pub fn wait_audience(&self, limit: Duration) -> Result<(), Error> {
+        self.raw.wait_audience(limit)
+    }
+
+    /// Whether the peer wants messages of this route now.
+    #[must_use]
+    pub fn has_audience(&self) -> bool {
+        self.raw.has_audience()
+    }
+
+    /// Reliable messages on their way: published, not yet taken by the peer's application, not failed.
+    #[must_use]
+    pub fn undelivered(&self) -> usize {
+        self.raw.undelivered()
+    }
+
+    /// How far the messages have come. Stays right when the connection has ended.
+    #[must_use]
+    pub fn progress(&self) -> Progress {
+        self.raw.progress()
+    }
+}
+
+impl<T> fmt::Debug for Publisher<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Publisher").field(&self.raw).finish()
+    }
+}

@@ -1,0 +1,179 @@
+//! Reading.
+
+use std::fmt;
+use std::marker::PhantomData;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tieline::limits::MESSAGE_COST;
+use tieline::{Incoming, InterestOptions, Message, RouteName, Select};
+
+use super::Held;
+use crate::connection::{Inner, deadline};
+use crate::engine::{Engine, SUBSCRIBER};
+use crate::error::Error;
+
+/// Reads messages that are bytes. Dropping it withdraws the declaration, and what was not taken is gone.
+///
+/// A thread that waits here drives the connection: nothing stands between the line and it.
+#[derive(Debug)]
+pub struct RawSubscriber {
+    held: Held,
+    /// When so much was taken, the peer is told before there is nothing left to take, so that it goes on meanwhile.
+    report: usize,
+}
+
+impl RawSubscriber {
+    pub(crate) fn declare(
+        inner: &Arc<Inner>,
+        name: &'static RouteName,
+        options: InterestOptions,
+    ) -> Result<Self, Error> {
+        let window = options.window.unwrap_or(inner.options.window);
+        let options = InterestOptions { window: Some(window), ..options };
+        let held =
+            Held::declare(inner, name, SUBSCRIBER, |engine| engine.endpoint.declare_interest(name, options))?;
+        Ok(Self { held, report: window / 4 })
+    }
+
+    /// Waits for the next message.
+    ///
+    /// # Errors
+    /// [`Error::Ended`] when the connection is over and all that came was taken.
+    pub fn recv(&self) -> Result<Vec<u8>, Error> {
+        self.take(None, |message| message.payload.to_vec())
+    }
+
+    /// Waits for the next message and puts it into `payload`, in place of what is there: takes no new memory.
+    ///
+    /// # Errors
+    /// [`Error::Ended`] when the connection is over and all that came was taken.
+    pub fn recv_into(&self, payload: &mut Vec<u8>) -> Result<(), Error> {
+        self.take(None, |message| copy(message, payload))
+    }
+
+    /// Waits for the next message for a while.
+    ///
+    /// # Errors
+    /// [`Error::TimedOut`]; [`Error::Ended`] when the connection is over and all that came was taken.
+    pub fn recv_timeout(&self, limit: Duration) -> Result<Vec<u8>, Error> {
+        self.take(deadline(limit), |message| message.payload.to_vec())
+    }
+
+    /// The next message if one has come, in `payload`; returns whether there was one. It does not look at the line:
+    /// the connection does that by itself.
+    ///
+    /// # Errors
+    /// [`Error::Ended`] when the connection is over and all that came was taken.
+    pub fn try_recv_into(&self, payload: &mut Vec<u8>) -> Result<bool, Error> {
+        Ok(self.try_take(|message| copy(message, payload))?.is_some())
+    }
+
+    /// The route.
+    #[must_use]
+    pub fn route(&self) -> &'static RouteName {
+        self.held.name
+    }
+
+    fn take<R>(&self, deadline: Option<Instant>, mut read: impl FnMut(&Incoming<'_>) -> R) -> Result<R, Error> {
+        let shared = &self.held.inner.shared;
+        let (message, due) = shared.wait(deadline, |engine| self.next(engine, &mut read))?;
+        if due {
+            shared.send(shared.lock());
+        }
+        Ok(message)
+    }
+
+    fn try_take<R>(&self, mut read: impl FnMut(&Incoming<'_>) -> R) -> Result<Option<R>, Error> {
+        let shared = &self.held.inner.shared;
+        let mut engine = shared.lock();
+        match (self.next(&mut engine, &mut read), &engine.over) {
+            (Some((message, due)), _) => {
+                if due {
+                    shared.send(engine);
+                }
+                Ok(Some(message))
+            }
+            (None, Some(ended)) => Err(Error::Ended(ended.clone())),
+            (None, None) => Ok(None),
+        }
+    }
+
+    /// The next message, and whether it is time to tell the peer what was taken.
+    fn next<R>(&self, engine: &mut Engine, read: &mut impl FnMut(&Incoming<'_>) -> R) -> Option<(R, bool)> {
+        let message = engine.endpoint.poll_message(Select::Only(self.held.id))?;
+        let result = read(&message);
+        engine.taken += message.payload.len() + MESSAGE_COST;
+        Some((result, engine.taken >= self.report))
+    }
+}
+
+fn copy(message: &Incoming<'_>, into: &mut Vec<u8>) {
+    into.clear();
+    into.extend_from_slice(message.payload);
+}
+
+/// Reads messages of type `T`. Dropping it withdraws the declaration, and what was not taken is gone.
+///
+/// A thread that waits here drives the connection: nothing stands between the line and it. As an iterator it yields
+/// messages, and errors for what was none; it ends with the connection, after an error unless that ended orderly.
+pub struct Subscriber<T> {
+    raw: RawSubscriber,
+    ended: bool,
+    message: PhantomData<fn() -> T>,
+}
+
+impl<T: Message> Subscriber<T> {
+    pub(crate) fn new(raw: RawSubscriber) -> Self {
+        Self { raw, ended: false, message: PhantomData }
+    }
+
+    /// Waits for the next message.
+    ///
+    /// # Errors
+    /// [`Error::Decode`] when what came is not a `T`; [`Error::Ended`] when the connection is over and all that came
+    /// was taken.
+    pub fn recv(&self) -> Result<T, Error> {
+        Ok(self.raw.take(None, |message| message.decode())??)
+    }
+
+    /// Waits for the next message for a while.
+    ///
+    /// # Errors
+    /// [`Error::TimedOut`], and as [`recv`](Self::recv).
+    pub fn recv_timeout(&self, limit: Duration) -> Result<T, Error> {
+        Ok(self.raw.take(deadline(limit), |message| message.decode())??)
+    }
+
+    /// The next message if one has come. It does not look at the line: the connection does that by itself.
+    ///
+    /// # Errors
+    /// As [`recv`](Self::recv).
+    pub fn try_recv(&self) -> Result<Option<T>, Error> {
+        Ok(self.raw.try_take(|message| message.decode())?.transpose()?)
+    }
+}
+
+impl<T: Message> Iterator for Subscriber<T> {
+    type Item = Result<T, Error>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.ended {
+            return None;
+        }
+        let next = self.recv();
+        if let Err(Error::Ended(ended)) = &next {
+            self.ended = true;
+            if ended.is_orderly() {
+                return None;
+            }
+        }
+        Some(next)
+    }
+}
+
+impl<T> fmt::Debug for Subscriber<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Subscriber").field(&self.raw).finish()
+    }
+}
