@@ -1,1 +1,51 @@
-//! Placeholder.
+//! The simulator: two endpoints, a virtual clock and a seeded line, on which every behavioural test runs.
+//!
+//! Real time never passes in here. The clock jumps to the next thing that happens: a piece of a frame arrives, a
+//! deadline of an endpoint, the line is free for the next frame, an application wants to do something. The same seed
+//! gives the same run, byte by byte.
+//!
+//! | module | |
+//! |---|---|
+//! | [`rng`] | the one source of chance |
+//! | [`line`](mod@line) | one direction of a line: rate, delay, faults |
+//! | [`memory`] | storage whose sizes are chosen at run time |
+//! | [`app`] | an application: what it declares, how it reads, publishes, answers and asks |
+//! | [`side`] | an endpoint with its application and clock, that can restart |
+//! | [`sim`] | the two sides, the two lines, the clock |
+//! | [`forge`] | frames made by hand, and frames taken apart |
+//! | [`seeds`] | many runs of one story; a failing one prints the line that reproduces it |
+//!
+//! ```
+//! use tieline::{IntentOptions, InterestOptions, RouteName};
+//! use tieline_tests::{A, B, Sim};
+//!
+//! static GREETING: RouteName = match RouteName::new("Text", "demo.greeting") { Ok(name) => name, Err(_) => panic!() };
+//!
+//! let mut sim = Sim::new(1);
+//! let publisher = sim[A].intent(&GREETING, IntentOptions::reliable());
+//! let reader = sim[B].interest(&GREETING, InterestOptions::default());
+//! sim.connect();
+//! assert!(sim.run_until(1_000, |sim| sim[A].has_audience(publisher)));
+//! sim[A].publish(publisher, b"hello").unwrap();
+//! sim.run(100);
+//! assert_eq!(sim[B].app.payloads(reader), [b"hello"]);
+//! ```
+
+#![forbid(unsafe_code)]
+
+pub mod app;
+pub mod forge;
+pub mod line;
+pub mod memory;
+pub mod rng;
+pub mod seeds;
+pub mod side;
+pub mod sim;
+
+pub use app::{App, Feed, Handle, Heard, Reading, Serving};
+pub use line::{Chunking, Line, LineConfig};
+pub use memory::{Memory, Sizes};
+pub use rng::Rng;
+pub use seeds::for_seeds;
+pub use side::Side;
+pub use sim::{A, B, Setup, Sim, Who, Wiring};

@@ -74,12 +74,7 @@ fn transmit(endpoint: &mut Small, now: Instant, peer: &mut Peer) {
     let mut out = [0; Inline::<128, 256, 256, 4>::TRANSMIT_MAX];
     for _ in 0..100 {
         let Some(frame) = endpoint.poll_transmit(now, &mut out) else { return };
-        let (content, from) = match peer.framing {
-            Framing::Serial => (frame, 2 + usize::from(frame[0] == 0) - 1),
-            Framing::Stream => (frame, 1),
-        };
-        // COBS leaves the first bytes of a HELLO as they are, up to the first zero; so read it through a deframer.
-        let _ = (content, from);
+        // Read it as a peer without a session would: only HELLO gets through.
         let mut buffer = [0; 128];
         let mut deframer = tieline::framing::Deframer::new();
         deframer.reset(peer.framing);

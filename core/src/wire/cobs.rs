@@ -103,8 +103,8 @@ impl Decoder {
 
     /// Decodes `input`, which holds no zero, to `out[written..]`; says how many bytes of `out` are written then.
     ///
-    /// What is behind them in `out` may be changed. `None` when `out` is full: the frame is lost and the decoder
-    /// must be made new.
+    /// What is behind them in `out` may be changed. `None` when `out` is full (or `input` holds a zero
+    /// after all): the frame is lost and the decoder must be made new.
     #[must_use]
     pub fn decode(&mut self, mut input: &[u8], out: &mut [u8], mut written: usize) -> Option<usize> {
         while let Some((code, rest)) = input.split_first() {
@@ -136,12 +136,12 @@ impl Decoder {
         let (mut at, mut zero) = (usize::from(self.left), self.zero);
         let decoded = loop {
             let (Some(code), Some(byte)) = (input.get(at), piece.get_mut(at)) else { break piece.len() };
-            if !zero {
+            if !zero || *code == 0 {
                 break at;
             }
             *byte = 0;
             zero = *code != FULL;
-            at += usize::from((*code).max(1));
+            at += usize::from(*code);
         };
         self.left = at.saturating_sub(decoded) as u8;
         self.zero = zero;
@@ -245,6 +245,9 @@ mod tests {
         assert_eq!(encode(&mut buf, usize::MAX, 1), None);
         assert_eq!(encode(&mut buf, 1, 9), Some(0..10));
         assert_eq!(encode(&mut buf, 10, 0), Some(9..10));
+        for bad in [&[2, 9, 0, 3, 3][..], &[0; 5], &[1, 0, 1], &[255, 1, 0]] {
+            let _ = decoded(bad, 9, 40); // Against the rule, and still no panic and no endless loop.
+        }
         assert_eq!(find_zero(&[1, 2, 0, 0]), Some(2));
         assert_eq!((find_zero(&[]), find_zero(&[1; 40])), (None, None));
     }
