@@ -1,2 +1,105 @@
-//! Placeholder.
-fn main() {}
+//! `tieline`: watch, feed and question whatever speaks Tieline.
+//!
+//! Payloads go to standard output, everything else to standard error. Exit status: 0 done, 1 something went wrong
+//! (and the last line says what), 2 wrong usage, 130 interrupted before it was done.
+#![forbid(unsafe_code)]
+
+mod commands;
+mod demo;
+mod format;
+mod interrupt;
+mod terminal;
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+use tieline_std::{Address, Options, RouteName};
+
+/// Typed, named messages between this PC and a board (or another program).
+///
+/// An ADDRESS is tcp://HOST:PORT (dials), tcp://HOST:PORT?listen (waits for a peer) or
+/// serial:///dev/ttyUSB0?baud=921600; framing=serial on a tcp address means a serial line carried over TCP.
+/// A ROUTE is Type@path, as in ImuSample@sensors.imu.
+#[derive(Debug, Parser)]
+#[command(name = "tieline", version, about, arg_required_else_help = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Demo(demo::Args),
+    Pub(commands::publish::Args),
+    Sub(commands::subscribe::Args),
+    Call(commands::call::Args),
+    Ping(commands::ping::Args),
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let done = interrupt::watch().and_then(|()| match cli.command {
+        Command::Demo(args) => demo::run(&args),
+        Command::Pub(args) => commands::publish::run(&args),
+        Command::Sub(args) => commands::subscribe::run(&args),
+        Command::Call(args) => commands::call::run(&args),
+        Command::Ping(args) => commands::ping::run(&args),
+    });
+    match done {
+        Ok(code) => code,
+        Err(_) if interrupt::requested() => interrupt::exit_code(),
+        Err(error) if is_closed_output(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            terminal::error(&error);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Whoever read our output has seen enough, as in `tieline sub ... | head`.
+fn is_closed_output(error: &anyhow::Error) -> bool {
+    error
+        .downcast_ref::<std::io::Error>()
+        .is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe)
+}
+
+/// Where the peer is and how long it is waited for.
+#[derive(Debug, clap::Args)]
+struct Peer {
+    /// Where the peer is: tcp://HOST:PORT, tcp://HOST:PORT?listen or serial:///DEVICE?baud=N
+    address: Address,
+    /// Seconds to wait for the peer [default: 10; without end for an address with ?listen]
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    timeout: Option<Duration>,
+}
+
+impl Peer {
+    /// Opens the connection; from then on an interrupt closes it.
+    fn open(&self, options: Options) -> Result<tieline_std::Connection> {
+        let name = if options.name.is_empty() { "tieline" } else { options.name };
+        let options = Options { name, timeout: self.timeout, ..options };
+        let connection = tieline_std::Connection::open(&self.address, options)?;
+        interrupt::closes(&connection);
+        Ok(connection)
+    }
+
+    /// How long the peer's program is waited for once it is connected.
+    fn patience(&self) -> Duration {
+        match self.timeout {
+            Some(limit) => limit,
+            None if self.address.listens() => Duration::MAX,
+            None => Options::DIAL_TIMEOUT,
+        }
+    }
+}
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    let seconds: f64 = text.parse().map_err(|_| "it is a number of seconds, as in 2.5".to_owned())?;
+    Duration::try_from_secs_f64(seconds).map_err(|_| "it is a number of seconds, as in 2.5, not below 0".to_owned())
+}
+
+fn route(text: &str) -> Result<&'static RouteName, tieline::RouteError> {
+    tieline_std::route(text)
+}

@@ -11,6 +11,9 @@ use crate::message::Message;
 /// Longest route name, `Type@path`, in bytes (docs/protocol.md, section 6).
 pub const ROUTE_TEXT_MAX: usize = 96;
 
+/// Longest prefix of a hashed route: what is left of a name beside `#` and 16 digits.
+pub(crate) const PREFIX_MAX: usize = ROUTE_TEXT_MAX - 17;
+
 /// FNV-1a, 64 bit: offset basis and prime as in draft-eastlake-fnv, section 5.
 const FNV_OFFSET_BASIS: u64 = 0xCBF2_9CE4_8422_2325;
 const FNV_PRIME: u64 = 0x0000_0100_0000_01B3;
@@ -18,7 +21,11 @@ const FNV_PRIME: u64 = 0x0000_0100_0000_01B3;
 /// The hash of a path or of a type name: FNV-1a, folded to 32 bits.
 #[must_use]
 pub const fn hash32(text: &str) -> u32 {
-    let mut rest = text.as_bytes();
+    hash32_of(text.as_bytes())
+}
+
+pub(crate) const fn hash32_of(bytes: &[u8]) -> u32 {
+    let mut rest = bytes;
     let mut hash = FNV_OFFSET_BASIS;
     while let [byte, tail @ ..] = rest {
         hash = (hash ^ *byte as u64).wrapping_mul(FNV_PRIME);
@@ -83,10 +90,10 @@ impl RouteName {
     /// # Errors
     /// What is wrong with the type or the path.
     pub const fn new(type_name: &'static str, path: &'static str) -> Result<Self, RouteError> {
-        if !is_type(type_name) {
+        if !is_type(type_name.as_bytes()) {
             return Err(RouteError::BadType);
         }
-        if !is_path(path) {
+        if !is_path(path.as_bytes()) {
             return Err(RouteError::BadPath);
         }
         if type_name.len() + 1 + path.len() > ROUTE_TEXT_MAX {
@@ -100,10 +107,10 @@ impl RouteName {
     /// # Errors
     /// What is wrong with the prefix.
     pub const fn hashed(prefix: &'static str, hash: u64) -> Result<Self, RouteError> {
-        if !prefix.is_empty() && !is_path(prefix) {
+        if !prefix.is_empty() && !is_path(prefix.as_bytes()) {
             return Err(RouteError::BadPath);
         }
-        if prefix.len() + 17 > ROUTE_TEXT_MAX {
+        if prefix.len() > PREFIX_MAX {
             return Err(RouteError::TooLong);
         }
         Ok(Self { hash, schema: 0, type_name: "", path: prefix })
@@ -125,10 +132,12 @@ impl RouteName {
         Self::hashed(prefix, hash)
     }
 
-    /// The same route by its hash only: shows and sends `path` as a prefix and no type.
+    /// The same route by its hash only: shows and sends `path` as a prefix (none, if it is longer than 79 bytes) and
+    /// no type.
     #[must_use]
     pub const fn to_hashed(self) -> Self {
-        Self { type_name: "", ..self }
+        let path = if self.path.len() > PREFIX_MAX { "" } else { self.path };
+        Self { type_name: "", path, ..self }
     }
 
     /// The same route with a schema hash: sides that state different ones do not talk. 0: not stated.
@@ -247,8 +256,8 @@ impl<T> Route<T> {
     }
 }
 
-const fn is_type(text: &str) -> bool {
-    let mut rest = text.as_bytes();
+pub(crate) const fn is_type(text: &[u8]) -> bool {
+    let mut rest = text;
     if rest.is_empty() {
         return false;
     }
@@ -261,8 +270,8 @@ const fn is_type(text: &str) -> bool {
     true
 }
 
-const fn is_path(text: &str) -> bool {
-    let mut rest = text.as_bytes();
+pub(crate) const fn is_path(text: &[u8]) -> bool {
+    let mut rest = text;
     let mut segment = 0usize;
     while let [byte, tail @ ..] = rest {
         match byte {

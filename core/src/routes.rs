@@ -8,7 +8,7 @@
 use crate::error::DeclareError;
 use crate::event::{Event, FailReason, RouteId, Ticket};
 use crate::inbox::Region;
-use crate::limits::MESSAGE_COST;
+use crate::limits::{MESSAGE_COST, WINDOW_MAX};
 use crate::packet::control::{Intent, Priority, WireName};
 use crate::route::RouteName;
 use crate::time::Instant;
@@ -353,7 +353,7 @@ impl Slot {
         self.interest_lapse = Lapse::after(now, declared.ttl_ms);
         if !repeated {
             self.number = declared.number;
-            self.window = declared.window;
+            self.window = declared.window.min(WINDOW_MAX);
             self.sent = declared.backlog;
             self.credited = 0;
             self.tickets.base = self.tickets.issued;

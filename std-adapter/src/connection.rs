@@ -166,6 +166,9 @@ impl Connection {
     pub fn close(&self, limit: Duration) -> Result<(), Error> {
         let until = deadline(limit);
         let flushed = self.flush(limit);
+        // What the peer is to know of what was taken here goes before the end of the session, too.
+        let told = |engine: &mut Engine| (engine.is_written() && !engine.endpoint.wants_transmit()).then_some(());
+        let _ = self.shared().wait(until, told);
         let mut engine = self.shared().lock();
         if engine.over.is_some() {
             return flushed;

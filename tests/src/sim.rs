@@ -277,7 +277,8 @@ impl Sim {
         let arrivals = self.lines.iter().filter_map(Line::next_arrival);
         let wakes = Who::BOTH.iter().filter_map(|who| {
             let side = &self[*who];
-            let free = side.wants_line().then(|| self.lines[*who as usize].free_at()).filter(|at| *at > self.now);
+            let free =
+                side.wants_line().then(|| self.lines[*who as usize].free_at()).filter(|at| *at > self.now);
             free.into_iter().chain(side.next_wake(self.now)).min()
         });
         arrivals.chain(wakes).min()

@@ -205,7 +205,7 @@ impl Core {
             if slot.is_due(due::INTENT_GONE)
                 && let Some(name) = slot.name
             {
-                let name = WireName::Hashed { hash: name.hash(), prefix: "" };
+                let name = WireName::hash_of(name);
                 let intent = Intent {
                     withdrawn: true,
                     reliable: false,
@@ -465,11 +465,10 @@ const fn wants(slot: &Slot, kind: u8) -> bool {
 /// Writes the declaration of a place; with the name hashed, if its text is longer than `max` allows.
 fn emit_declaration(slot: &Slot, index: usize, kind: u8, max: usize, w: &mut Writer<'_>) -> Result<(), Full> {
     let Some(name) = slot.name else { return Err(Full) };
-    let mut scratch = [0; ROUTE_TEXT_MAX];
     for hashed in [false, true] {
         let wire_name = match hashed {
-            false => WireName::of(name, &mut scratch),
-            true => WireName::Hashed { hash: name.hash(), prefix: "" },
+            false => WireName::of(name),
+            true => WireName::hash_of(name),
         };
         w.truncate(0);
         let ask = slot.has(local::ASK);

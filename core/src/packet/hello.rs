@@ -12,6 +12,20 @@ use crate::wire::{Full, Reader, Writer, copy, crc32c};
 /// "TL".
 const MAGIC: [u8; 2] = [0x54, 0x4C];
 const DONE: u8 = 1;
+
+/// In the mode's byte: which, and how many bytes of its own follow the clock.
+const MODE_MASK: u8 = 0x0F;
+const MODE_LEN_SHIFT: u32 = 4;
+const RESUME: u8 = 1;
+const RESUME_LEN: u8 = 6;
+const PROBE: u8 = 2;
+
+// Largest values that a HELLO says, so that it never takes more than 80 bytes; larger ones are said as these.
+const CAPABILITIES_MAX: u32 = (1 << 14) - 1;
+const FRAME_MAX: u32 = (1 << 21) - 1;
+const MESSAGE_MAX: u32 = (1 << 28) - 1;
+const MS_MAX: u32 = (1 << 21) - 1;
+const RESUME_MAX: u32 = (1 << 14) - 1;
 /// Kind to echo: what the head check covers.
 const HEAD_LEN: usize = 22;
 
@@ -38,7 +52,7 @@ pub enum Mode {
     /// Begin a new session.
     Fresh,
     /// Go on with an earlier session (reserved).
-    Resume { session: u32, next: u32 },
+    Resume { session: u32, next: u16 },
     /// Ask only who is there (reserved).
     Probe,
 }
@@ -128,15 +142,17 @@ fn parse_body(r: &mut Reader<'_>) -> Option<HelloBody> {
     let len = r.u8()?;
     let name = core::str::from_utf8(r.take(len.into())?).ok()?;
     let name = String::try_from(name).ok()?;
-    let mode = match r.u8()? {
-        1 => Mode::Resume { session: r.u32()?, next: r.u32()? },
-        2 => Mode::Probe,
-        _ => Mode::Fresh,
-    };
+    let mode = r.u8()?;
     let [capabilities, frame_max, message_max] = varints(r)?;
     let requests = r.u8()?;
     let [ping_ms, silence_ms, resume_s] = varints(r)?;
     let clock = r.u64()?;
+    let mut fields = Reader::new(r.take(usize::from(mode >> MODE_LEN_SHIFT))?);
+    let mode = match mode & MODE_MASK {
+        RESUME => Mode::Resume { session: fields.u32()?, next: fields.u16()? },
+        PROBE => Mode::Probe,
+        _ => Mode::Fresh,
+    };
     if frame_max < FRAME_MIN as u32 {
         return None;
     }
@@ -165,23 +181,24 @@ fn varints(r: &mut Reader<'_>) -> Option<[u32; 3]> {
 fn emit_body(body: &HelloBody, w: &mut Writer<'_>) -> Result<(), Full> {
     w.u8(body.name.len() as u8)?;
     w.bytes(body.name.as_bytes())?;
-    match body.mode {
-        Mode::Fresh => w.u8(0)?,
-        Mode::Resume { session, next } => {
-            w.u8(1)?;
-            w.u32(session)?;
-            w.u32(next)?;
-        }
-        Mode::Probe => w.u8(2)?,
-    }
-    for value in [body.capabilities, body.frame_max, body.message_max] {
-        w.varint(value)?;
-    }
+    w.u8(match body.mode {
+        Mode::Fresh => 0,
+        Mode::Resume { .. } => RESUME | RESUME_LEN << MODE_LEN_SHIFT,
+        Mode::Probe => PROBE,
+    })?;
+    w.varint(body.capabilities.min(CAPABILITIES_MAX))?;
+    w.varint(body.frame_max.min(FRAME_MAX))?;
+    w.varint(body.message_max.min(MESSAGE_MAX))?;
     w.u8(body.requests)?;
-    for value in [body.ping_ms, body.silence_ms, body.resume_s] {
-        w.varint(value)?;
+    w.varint(body.ping_ms.min(MS_MAX))?;
+    w.varint(body.silence_ms.min(MS_MAX))?;
+    w.varint(body.resume_s.min(RESUME_MAX))?;
+    w.u64(body.clock)?;
+    if let Mode::Resume { session, next } = body.mode {
+        w.u32(session)?;
+        w.u16(next)?;
     }
-    w.u64(body.clock)
+    Ok(())
 }
 
 #[cfg(test)]
@@ -231,7 +248,7 @@ mod tests {
     fn survives_and_ignores_what_is_appended() {
         let mut out = [0; 128];
         let mut hello = hello();
-        for mode in [Mode::Fresh, Mode::Probe, Mode::Resume { session: 7, next: u32::MAX }] {
+        for mode in [Mode::Fresh, Mode::Probe, Mode::Resume { session: 7, next: u16::MAX }] {
             hello.body.as_mut().unwrap().mode = mode;
             let bytes = emitted(&hello, &mut out);
             let len = bytes.len();
@@ -279,11 +296,10 @@ mod tests {
         let mut largest = hello();
         let body = largest.body.as_mut().unwrap();
         body.name = String::try_from("0123456789abcdef").unwrap();
-        body.capabilities = (1 << 14) - 1;
-        body.frame_max = (1 << 28) - 1;
-        body.message_max = (1 << 28) - 1;
-        (body.ping_ms, body.silence_ms, body.resume_s) = (u32::MAX >> 4, u32::MAX >> 4, u32::MAX >> 4);
-        assert_eq!(emitted(&largest, &mut [0; 128]).len() + 4, 79);
+        body.mode = Mode::Resume { session: u32::MAX, next: u16::MAX };
+        (body.capabilities, body.frame_max, body.message_max) = (u32::MAX, u32::MAX, u32::MAX);
+        (body.ping_ms, body.silence_ms, body.resume_s) = (u32::MAX, u32::MAX, u32::MAX);
+        assert_eq!(emitted(&largest, &mut [0; 128]).len() + 4, 80);
     }
 
     #[test]

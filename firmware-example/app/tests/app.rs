@@ -68,7 +68,8 @@ fn it_samples_obeys_and_answers() {
         }
         count
     };
-    assert_eq!(samples(&mut bench, 1000), 10, "samples in a second");
+    let at_first = samples(&mut bench, 1000);
+    assert!((10..=11).contains(&at_first), "{at_first} samples in a second");
 
     bench.pc.publish_message(command, &SetRate { hertz: 100 }).unwrap();
     bench.run(Duration::from_millis(5));

@@ -133,7 +133,6 @@ impl Line {
         Ready {
             // An error or a hang-up shows when reading.
             input: line.intersects(PollFlags::IN | PollFlags::ERR | PollFlags::HUP | PollFlags::NVAL),
-            output: line.intersects(PollFlags::OUT),
             woken: !waker.revents().is_empty(),
         }
     }
@@ -143,7 +142,6 @@ impl Line {
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Ready {
     pub(crate) input: bool,
-    pub(crate) output: bool,
     pub(crate) woken: bool,
 }
 

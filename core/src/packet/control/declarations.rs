@@ -208,7 +208,13 @@ mod tests {
     use crate::packet::Malformed;
     use crate::packet::control::{Control, INTENT, INTENTS, INTEREST, INTERESTS};
 
-    const NAME: WireName<'static> = WireName::Text("Imu@sensors.imu");
+    /// A name that need not be valid.
+    fn text(text: &str) -> WireName<'_> {
+        let (type_name, path) = text.split_once('@').unwrap_or((text, ""));
+        WireName::Plain { type_name: type_name.as_bytes(), path: path.as_bytes() }
+    }
+
+    const NAME: WireName<'static> = WireName::Plain { type_name: b"Imu", path: b"sensors.imu" };
 
     fn intent() -> Intent<'static> {
         Intent {
@@ -247,7 +253,7 @@ mod tests {
 
     #[test]
     fn intents_survive() {
-        let hashed = WireName::Hashed { hash: 0x0123_4567_89AB_CDEF, prefix: "sensors." };
+        let hashed = WireName::Hashed { hash: 0x0123_4567_89AB_CDEF, prefix: b"sensors." };
         let list = [
             intent(),
             Intent { withdrawn: true, priority: Priority::Background, ask: false, ..intent() },
@@ -292,7 +298,7 @@ mod tests {
     fn a_malformed_one_ends_the_list() {
         let mut bytes = record(INTENTS, |w| {
             emit_intent(&intent(), w).unwrap();
-            emit_intent(&Intent { name: WireName::Text("Imu"), ..intent() }, w).unwrap();
+            emit_intent(&Intent { name: text("Imu"), ..intent() }, w).unwrap();
             emit_intent(&intent(), w).unwrap();
         });
         assert_eq!(intents(&bytes), [Ok(intent()), Err(Malformed)]);
@@ -303,18 +309,18 @@ mod tests {
     #[test]
     fn names_that_are_not_valid_are_malformed() {
         for text in ["", "@", "Imu@", "@imu", "Imu@a..b", "Imu@a@b", "I mu@a", "Imu@a.", "Imu@ä", "Imu"] {
-            let bad = Intent { name: WireName::Text(text), ..intent() };
+            let bad = Intent { name: self::text(text), ..intent() };
             let bytes = record(INTENT, |w| emit_intent(&bad, w).unwrap());
             assert_eq!(intents(&bytes), [Err(Malformed)], "{text}");
         }
         let long = std::format!("Imu@{}", "a".repeat(93));
         for (text, fits) in [(&long[..96], true), (&long[..], false)] {
             let bytes = record(INTENT, |w| {
-                emit_intent(&Intent { name: WireName::Text(text), ..intent() }, w).unwrap();
+                emit_intent(&Intent { name: self::text(text), ..intent() }, w).unwrap();
             });
             assert_eq!(intents(&bytes)[0].is_ok(), fits);
         }
-        let hashed = WireName::Hashed { hash: 1, prefix: "a b" };
+        let hashed = WireName::Hashed { hash: 1, prefix: b"a b" };
         let bytes = record(INTENT, |w| emit_intent(&Intent { name: hashed, ..intent() }, w).unwrap());
         assert_eq!(intents(&bytes), [Err(Malformed)]);
     }

@@ -3,78 +3,77 @@
 //! Invariant: a name that was read is valid, so its hash can be taken.
 //! Whether the route is known is not in here.
 
-use crate::route::{self, ROUTE_TEXT_MAX, RouteName};
+use crate::route::{PREFIX_MAX, ROUTE_TEXT_MAX, RouteName, hash32_of, is_path, is_type};
 use crate::wire::{Full, Reader, Writer};
 
-/// A route name as it travels.
+/// A route name as it travels: bytes, for nothing here needs to show them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the fields are named as in the protocol")]
 pub enum WireName<'a> {
     /// `Type@path`, valid.
-    Text(&'a str),
+    Plain { type_name: &'a [u8], path: &'a [u8] },
     /// The hash, and a beginning of the path to show.
-    #[expect(missing_docs, reason = "said above")]
-    Hashed { hash: u64, prefix: &'a str },
+    Hashed { hash: u64, prefix: &'a [u8] },
 }
 
 impl<'a> WireName<'a> {
-    /// `name` as it travels; a plain one is written out to `scratch`.
+    /// `name` as it travels.
     #[must_use]
-    pub fn of(name: &RouteName, scratch: &'a mut [u8; ROUTE_TEXT_MAX]) -> Self {
-        let (hash, prefix) = (name.hash(), name.path());
+    pub const fn of(name: &'a RouteName) -> Self {
         if name.is_hashed() {
-            return Self::Hashed { hash, prefix };
+            return Self::Hashed { hash: name.hash(), prefix: name.path().as_bytes() };
         }
-        let mut w = Writer::new(scratch);
-        let joined = w
-            .bytes(name.type_name().as_bytes())
-            .and_then(|()| w.u8(b'@'))
-            .and_then(|()| w.bytes(name.path().as_bytes()));
-        match (joined, core::str::from_utf8(w.into_written())) {
-            (Ok(()), Ok(text)) => Self::Text(text),
-            // Cannot be: a name that exists fits. Its hash says the same.
-            _ => Self::Hashed { hash, prefix },
-        }
+        Self::Plain { type_name: name.type_name().as_bytes(), path: name.path().as_bytes() }
+    }
+
+    /// Only the hash of `name`.
+    #[must_use]
+    pub const fn hash_of(name: &RouteName) -> Self {
+        Self::Hashed { hash: name.hash(), prefix: &[] }
     }
 
     /// The route's hash.
     #[must_use]
-    pub fn hash(&self) -> u64 {
+    pub const fn hash(&self) -> u64 {
         match *self {
-            Self::Text(text) => {
-                let (type_name, path) = text.split_once('@').unwrap_or_default();
-                route::hash(type_name, path)
-            }
+            Self::Plain { type_name, path } => (hash32_of(path) as u64) << 32 | hash32_of(type_name) as u64,
             Self::Hashed { hash, .. } => hash,
         }
     }
 
     pub(super) fn parse(r: &mut Reader<'a>, hashed: bool) -> Option<Self> {
-        let hash = if hashed { r.u64()? } else { 0 };
-        let len = r.varint()? as usize;
-        if len > ROUTE_TEXT_MAX {
-            return None;
-        }
-        let text = core::str::from_utf8(r.take(len)?).ok()?;
         if hashed {
-            return text
-                .bytes()
-                .all(|b| b == b'.' || is_path_byte(b))
-                .then_some(Self::Hashed { hash, prefix: text });
+            let hash = r.u64()?;
+            let len = r.varint()? as usize;
+            let prefix = r.take(len)?;
+            // A beginning of a path: a dot may be its last character.
+            let is_prefix =
+                prefix.iter().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'));
+            return (len <= PREFIX_MAX && is_prefix).then_some(Self::Hashed { hash, prefix });
         }
-        let (type_name, path) = text.split_once('@')?;
-        (is_type(type_name) && is_path(path)).then_some(Self::Text(text))
+        let len = r.varint()? as usize;
+        let text = r.take(len)?;
+        let at = text.iter().position(|b| *b == b'@')?;
+        let (type_name, path) = text.split_at_checked(at)?;
+        let path = path.get(1..)?;
+        (len <= ROUTE_TEXT_MAX && is_type(type_name) && is_path(path))
+            .then_some(Self::Plain { type_name, path })
     }
 
     pub(super) fn emit(&self, w: &mut Writer<'_>) -> Result<(), Full> {
-        let text = match *self {
-            Self::Text(text) => text,
+        match *self {
+            Self::Plain { type_name, path } => {
+                w.varint((type_name.len() + 1 + path.len()) as u32)?;
+                w.bytes(type_name)?;
+                w.u8(b'@')?;
+                w.bytes(path)
+            }
             Self::Hashed { hash, prefix } => {
                 w.u64(hash)?;
-                prefix
+                w.varint(prefix.len() as u32)?;
+                w.bytes(prefix)
             }
-        };
-        w.varint(text.len() as u32)?;
-        w.bytes(text.as_bytes())
+        }
     }
 
     /// Whether only the hash and a prefix are known.
@@ -84,18 +83,6 @@ impl<'a> WireName<'a> {
     }
 }
 
-fn is_path_byte(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-'
-}
-
-fn is_type(text: &str) -> bool {
-    !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b':'))
-}
-
-fn is_path(text: &str) -> bool {
-    text.split('.').all(|segment| !segment.is_empty() && segment.bytes().all(is_path_byte))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -103,12 +90,12 @@ mod tests {
     #[test]
     fn names_of_routes() {
         let plain = RouteName::new("Imu", "sensors.imu").unwrap();
-        let mut scratch = [0; ROUTE_TEXT_MAX];
-        let name = WireName::of(&plain, &mut scratch);
-        assert_eq!((name, name.hash()), (WireName::Text("Imu@sensors.imu"), plain.hash()));
-        let mut scratch = [0; ROUTE_TEXT_MAX];
-        let name = WireName::of(&plain.to_hashed(), &mut scratch);
-        assert_eq!(name, WireName::Hashed { hash: plain.hash(), prefix: "sensors.imu" });
+        let name = WireName::of(&plain);
+        assert_eq!(name, WireName::Plain { type_name: b"Imu", path: b"sensors.imu" });
+        assert_eq!(name.hash(), plain.hash());
+        let hashed = plain.to_hashed();
+        let name = WireName::of(&hashed);
+        assert_eq!(name, WireName::Hashed { hash: plain.hash(), prefix: b"sensors.imu" });
         assert_eq!(name.hash(), plain.hash());
     }
 }

@@ -1,0 +1,6 @@
+//! The sub-commands but for the demo.
+
+pub(crate) mod call;
+pub(crate) mod ping;
+pub(crate) mod publish;
+pub(crate) mod subscribe;

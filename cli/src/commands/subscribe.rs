@@ -1,0 +1,82 @@
+//! `tieline sub`: messages of a route to standard output.
+
+use std::io::{self, BufWriter, Write};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{Result, bail};
+use tieline_std::{Connection, Error, InterestOptions, Options, RawSubscriber, RouteName};
+
+use crate::format::{self, Format};
+use crate::terminal::note;
+use crate::{Peer, interrupt, route};
+
+/// How long the end may take: the peer is told what was taken.
+const CLOSE_LIMIT: Duration = Duration::from_secs(5);
+
+/// Write the messages of a route to standard output, one a line
+///
+/// Ends after --count messages, or when the peer closes the connection; losing the connection is an error.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    peer: Peer,
+    /// The route: Type@path
+    #[arg(value_parser = route)]
+    route: &'static RouteName,
+    /// End after that many messages
+    #[arg(long, value_name = "N")]
+    count: Option<u64>,
+    /// How payloads are written
+    #[arg(long, value_enum, default_value = "text", conflicts_with = "json")]
+    format: Format,
+    /// The same as --format json
+    #[arg(long)]
+    json: bool,
+}
+
+pub(crate) fn run(args: &Args) -> Result<ExitCode> {
+    let connection = args.peer.open(Options::default())?;
+    let subscriber = connection.raw_subscriber(args.route, InterestOptions::default())?;
+    let mut seen = 0;
+    let written = write_messages(args, &subscriber, &mut seen);
+    end(args, &connection, seen, written)
+}
+
+/// Copies messages to standard output until there is a reason to stop.
+fn write_messages(args: &Args, subscriber: &RawSubscriber, seen: &mut u64) -> Result<()> {
+    let name = args.route.to_string();
+    let format = if args.json { Format::Json } else { args.format };
+    let mut out = BufWriter::with_capacity(64 * 1024, io::stdout().lock());
+    let mut payload = Vec::new();
+    while args.count.is_none_or(|count| *seen < count) {
+        if !matches!(subscriber.try_recv_into(&mut payload), Ok(true)) {
+            // Nothing more has come so far: show what there is, then wait.
+            out.flush()?;
+            subscriber.recv_into(&mut payload)?;
+        }
+        format::payload(&mut out, format, &name, &payload)?;
+        *seen += 1;
+    }
+    out.flush()?;
+    Ok(())
+}
+
+/// Tells the peer what was taken, and decides how it went.
+fn end(args: &Args, connection: &Connection, seen: u64, written: Result<()>) -> Result<ExitCode> {
+    // Its own failures do not concern a reader.
+    let _ = connection.close(CLOSE_LIMIT);
+    let Err(error) = written else { return Ok(ExitCode::SUCCESS) };
+    let missing = args.count.map(|count| format!("{seen} of {}", format::count(count, "message")));
+    if interrupt::requested() {
+        let text = missing.clone().unwrap_or_else(|| format::count(seen, "message"));
+        note(format_args!("interrupted after {text}"));
+        return Ok(if missing.is_some() { interrupt::exit_code() } else { ExitCode::SUCCESS });
+    }
+    match (error.downcast_ref::<Error>(), missing) {
+        (Some(Error::Ended(ended)), Some(missing)) => bail!("{ended} after {missing}"),
+        (Some(Error::Ended(ended)), None) if ended.is_orderly() => Ok(ExitCode::SUCCESS),
+        (Some(Error::Ended(ended)), None) => bail!("{ended} after {}", format::count(seen, "message")),
+        _ => Err(error),
+    }
+}

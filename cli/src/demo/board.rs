@@ -1,0 +1,184 @@
+//! The board of the demo: the example application on this host, behind a pseudo-terminal as if that were its UART.
+
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::net::TcpListener;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::OpenOptionsExt;
+use std::thread::JoinHandle;
+use std::time::Instant;
+
+use anyhow::{Context, Result};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
+use rustix::pty::OpenptFlags;
+use rustix::termios::{OptionalActions, tcgetattr, tcsetattr};
+use tieline::{Inline, Link};
+use tieline_app::App;
+use tieline_std::Address;
+
+/// Baud rate of the simulated UART.
+const BAUD: u32 = 921_600;
+/// The memory of a small board.
+type Memory = Inline<256, 512, 512, 8>;
+
+/// A board that runs until it is dropped.
+#[derive(Debug)]
+pub(super) struct Board {
+    address: Address,
+    /// Closing it stops the thread.
+    stop: Option<OwnedFd>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Board {
+    /// A board behind a pseudo-terminal.
+    pub(super) fn behind_terminal() -> Result<Self> {
+        let terminal = Terminal::open().context("no pseudo-terminal can be had")?;
+        let address = Address::serial(terminal.path.clone(), BAUD);
+        Self::start(address, move |stop| {
+            // The other end stays open so that the line is up even while nobody has it open, like a UART.
+            let Terminal { board, _plug, .. } = terminal;
+            live(&board, Link::serial(BAUD), &stop)
+        })
+    }
+
+    /// A board behind a TCP port of this host.
+    pub(super) fn behind_tcp() -> Result<Self> {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).context("no TCP port can be had")?;
+        let address = Address::tcp("127.0.0.1", listener.local_addr()?.port());
+        Self::start(address, move |stop| {
+            let (stream, _) = listener.accept()?;
+            stream.set_nodelay(true)?;
+            live(&stream.into(), Link::stream(), &stop)
+        })
+    }
+
+    fn start(address: Address, life: impl FnOnce(OwnedFd) -> io::Result<()> + Send + 'static) -> Result<Self> {
+        let (stopped, stop) = rustix::pipe::pipe()?;
+        let thread = std::thread::Builder::new().name("board".to_owned()).spawn(move || {
+            // A board whose line fails has nobody to tell; the PC's side says that the line is down.
+            let _ = life(stopped);
+        })?;
+        Ok(Self { address, stop: Some(stop), thread: Some(thread) })
+    }
+
+    /// Where the PC finds it.
+    pub(super) fn address(&self) -> &Address {
+        &self.address
+    }
+}
+
+impl Drop for Board {
+    fn drop(&mut self) {
+        self.stop = None;
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+/// A pseudo-terminal: two ends of a line.
+#[derive(Debug)]
+struct Terminal {
+    board: OwnedFd,
+    path: String,
+    _plug: File,
+}
+
+impl Terminal {
+    fn open() -> io::Result<Self> {
+        let board = rustix::pty::openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY)?;
+        rustix::pty::grantpt(&board)?;
+        rustix::pty::unlockpt(&board)?;
+        let path = rustix::pty::ptsname(&board, Vec::new())?;
+        let path = path.into_string().map_err(|_| io::Error::other("its name is not text"))?;
+        let flags = i32::try_from(OpenptFlags::NOCTTY.bits()).unwrap_or_default();
+        let plug = OpenOptions::new().read(true).write(true).custom_flags(flags).open(&path)?;
+        // A fresh terminal echoes what it is sent, which a UART does not.
+        let mut settings = tcgetattr(&plug)?;
+        settings.make_raw();
+        tcsetattr(&plug, OptionalActions::Now, &settings)?;
+        Ok(Self { board, path, _plug: plug })
+    }
+}
+
+/// The board's main loop: what a real one does with its UART, here with a file descriptor.
+fn live(line: &OwnedFd, link: Link, stop: &OwnedFd) -> io::Result<()> {
+    rustix::io::ioctl_fionbio(line, true)?;
+    let epoch = Instant::now();
+    let now = || tieline::Instant::from_micros(u64::try_from(epoch.elapsed().as_micros()).unwrap_or(u64::MAX));
+    let mut nonce = [0; 8];
+    getrandom::fill(&mut nonce).map_err(|error| io::Error::other(error.to_string()))?;
+
+    let mut app = App::new(Memory::new());
+    app.start(u64::from_le_bytes(nonce));
+    app.endpoint().handle_connect(now(), link).map_err(io::Error::other)?;
+    let mut input = [0; 256];
+    let mut output = Output::default();
+    loop {
+        let wake = app.poll(now());
+        output.send(&mut app, line, now())?;
+        // To the next millisecond: a board that is late by less is not late.
+        let wait = wake.map(|wake| wake.since(now()) + std::time::Duration::from_micros(1));
+        if !wait_for(line, output.is_blocked(), stop, wait)? {
+            return Ok(());
+        }
+        let read = match rustix::io::read(line, &mut input) {
+            Ok(0) => return Ok(()),
+            Ok(read) => read,
+            Err(Errno::AGAIN | Errno::INTR) => continue,
+            Err(error) => return Err(error.into()),
+        };
+        let mut rest = input.get(..read).unwrap_or_default();
+        while !rest.is_empty() {
+            let taken = app.endpoint().handle_input(now(), rest);
+            rest = rest.get(taken..).unwrap_or_default();
+            app.poll(now());
+        }
+    }
+}
+
+/// Waits for the line; false: the board is switched off.
+fn wait_for(line: &OwnedFd, blocked: bool, stop: &OwnedFd, wait: Option<std::time::Duration>) -> io::Result<bool> {
+    let flags = if blocked { PollFlags::IN | PollFlags::OUT } else { PollFlags::IN };
+    let mut fds = [PollFd::from_borrowed_fd(line.as_fd(), flags), PollFd::new(stop, PollFlags::IN)];
+    let limit = wait.map(|wait| Timespec {
+        tv_sec: i64::try_from(wait.as_secs()).unwrap_or(i64::MAX),
+        tv_nsec: wait.subsec_nanos().into(),
+    });
+    match poll(&mut fds, limit.as_ref()) {
+        Ok(_) | Err(Errno::INTR) => Ok(fds[1].revents().is_empty()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// The frame that the line has not taken whole.
+#[derive(Debug, Default)]
+struct Output {
+    frame: Vec<u8>,
+    sent: usize,
+}
+
+impl Output {
+    fn is_blocked(&self) -> bool {
+        self.sent < self.frame.len()
+    }
+
+    fn send(&mut self, app: &mut App<Memory>, line: &OwnedFd, now: tieline::Instant) -> io::Result<()> {
+        let mut buffer = [0; Memory::TRANSMIT_MAX];
+        loop {
+            if !self.is_blocked() {
+                let Some(frame) = app.endpoint().poll_transmit(now, &mut buffer) else { return Ok(()) };
+                self.frame.clear();
+                self.frame.extend_from_slice(frame);
+                self.sent = 0;
+            }
+            match rustix::io::write(line, self.frame.get(self.sent..).unwrap_or_default()) {
+                Ok(n) => self.sent += n,
+                Err(Errno::AGAIN | Errno::INTR) => return Ok(()),
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+}

@@ -1,0 +1,184 @@
+//! What the demo shows.
+
+use std::collections::VecDeque;
+use std::io::{self, IsTerminal, Write};
+use std::time::{Duration, Instant};
+
+use tieline_app::{COMMAND, IMU, ImuSample, STATUS, SetRate, Status};
+use tieline_std::{RttStats, Stats};
+
+use crate::format::{count, json, millis};
+use crate::terminal::{BOLD, DIM, GOOD, note};
+
+/// The line on a terminal is renewed that often, and a new one begun that often.
+const RENEW: Duration = Duration::from_millis(100);
+const NEW_LINE: Duration = Duration::from_millis(500);
+/// The rate is that of the samples of this long.
+const RATE_SPAN: Duration = Duration::from_secs(1);
+
+#[derive(Debug)]
+pub(super) struct Show {
+    json: bool,
+    live: bool,
+    begin: Instant,
+    /// When the newest samples came.
+    recent: VecDeque<Instant>,
+    samples: u64,
+    missed: u64,
+    last_number: Option<u32>,
+    renewed: Option<Instant>,
+    new_line: Option<Instant>,
+    /// A line is open on the terminal.
+    open: bool,
+    told: Vec<String>,
+}
+
+impl Show {
+    pub(super) fn new(json: bool) -> Self {
+        Self {
+            json,
+            live: io::stdout().is_terminal(),
+            begin: Instant::now(),
+            recent: VecDeque::new(),
+            samples: 0,
+            missed: 0,
+            last_number: None,
+            renewed: None,
+            new_line: None,
+            open: false,
+            told: Vec::new(),
+        }
+    }
+
+    pub(super) fn sample(&mut self, sample: &ImuSample, rtt: Duration) -> io::Result<()> {
+        let now = Instant::now();
+        self.samples += 1;
+        if let Some(last) = self.last_number {
+            self.missed += u64::from(sample.number.wrapping_sub(last).wrapping_sub(1));
+        }
+        self.last_number = Some(sample.number);
+        self.recent.push_back(now);
+        while self.recent.front().is_some_and(|at| now.duration_since(*at) > RATE_SPAN) {
+            self.recent.pop_front();
+        }
+        if self.json {
+            let ImuSample { number, micros, acceleration: [x, y, z], temperature } = sample;
+            return writeln!(
+                io::stdout(),
+                "{{\"route\":{},\"number\":{number},\"micros\":{micros},\"acceleration\":[{x},{y},{z}],\
+                 \"temperature\":{temperature},\"rtt_ms\":{}}}",
+                json(&IMU.name().to_string()),
+                rtt.as_secs_f64() * 1000.0
+            );
+        }
+        let is_due = |last: Option<Instant>, span| last.is_none_or(|at| now.duration_since(at) >= span);
+        let new_line = is_due(self.new_line, NEW_LINE);
+        if new_line || (self.live && is_due(self.renewed, RENEW)) {
+            self.line(sample, rtt, new_line)?;
+            self.renewed = Some(now);
+        }
+        Ok(())
+    }
+
+    fn line(&mut self, sample: &ImuSample, rtt: Duration, new_line: bool) -> io::Result<()> {
+        let mut out = anstream::stdout().lock();
+        if new_line {
+            self.new_line = Some(Instant::now());
+            if self.open {
+                writeln!(out)?;
+            }
+        }
+        let at = self.begin.elapsed().as_secs_f64();
+        let [x, y, z] = sample.acceleration.map(|milli| f32::from(milli) / 1000.0);
+        let celsius = f32::from(sample.temperature) / 100.0;
+        let (rate, number, rtt) = (self.rate(), sample.number, millis(rtt));
+        let text = format!(
+            "{DIM}{at:5.1} s{DIM:#}  #{number:<5} {x:+.3} {y:+.3} {z:+.3} g  {celsius:.2} \u{b0}C  \
+             {GOOD}{rate:>3} samples/s{GOOD:#}  round trip {rtt}"
+        );
+        if self.live {
+            write!(out, "\r{text}\x1b[K")?;
+            self.open = true;
+            out.flush()
+        } else {
+            writeln!(out, "{text}")
+        }
+    }
+
+    fn rate(&self) -> usize {
+        match (self.recent.front(), self.recent.back()) {
+            (Some(first), Some(last)) if first < last => {
+                let span = last.duration_since(*first).as_secs_f64();
+                ((self.recent.len() - 1) as f64 / span).round() as usize
+            }
+            _ => 0,
+        }
+    }
+
+    /// Something else is about to be written.
+    pub(super) fn interrupt(&mut self) {
+        if self.open {
+            let _ = writeln!(io::stdout());
+        }
+        (self.open, self.new_line) = (false, None);
+    }
+
+    pub(super) fn command(&mut self, command: &SetRate, took: Duration) {
+        // The rate is measured anew.
+        self.recent.clear();
+        self.tell(format!(
+            "command {}: {} samples a second; taken by the board after {}",
+            COMMAND.name(),
+            command.hertz,
+            millis(took)
+        ));
+    }
+
+    pub(super) fn answer(&mut self, status: &Status, took: Duration) {
+        let Status { uptime_ms, rate, samples, dropped, commands, errors } = status;
+        self.tell(format!(
+            "request {}: up {:.1} s, {rate} samples/s, {samples} sent, {dropped} dropped, {}, {}; answered after {}",
+            STATUS.name(),
+            f64::from(*uptime_ms) / 1000.0,
+            count((*commands).into(), "command"),
+            count((*errors).into(), "error"),
+            millis(took)
+        ));
+    }
+
+    fn tell(&mut self, text: String) {
+        note(format_args!("{BOLD}>{BOLD:#} {text}"));
+        self.told.push(text);
+    }
+
+    pub(super) fn summary(&self, stats: &Stats, rtt: &RttStats) -> io::Result<()> {
+        let seconds = self.begin.elapsed().as_secs_f64();
+        let Stats { bytes_in, bytes_out, frames_in, frames_out, check_failures, framing_errors, .. } = stats;
+        let (samples, missed) = (self.samples, self.missed);
+        if self.json {
+            let told: Vec<String> = self.told.iter().map(|text| json(text)).collect();
+            return writeln!(
+                io::stdout(),
+                "{{\"seconds\":{seconds:.3},\"samples\":{samples},\"missed\":{missed},\"events\":[{}],\
+                 \"rtt_min_ms\":{},\"rtt_mean_ms\":{},\"rtt_p99_ms\":{},\"bytes_in\":{bytes_in},\"bytes_out\":{bytes_out},\
+                 \"bad_frames\":{}}}",
+                told.join(","),
+                rtt.min.as_secs_f64() * 1000.0,
+                rtt.mean.as_secs_f64() * 1000.0,
+                rtt.p99.as_secs_f64() * 1000.0,
+                check_failures + framing_errors
+            );
+        }
+        let [min, mean, p99] = [rtt.min, rtt.mean, rtt.p99].map(millis);
+        note(format_args!(
+            "\n{BOLD}Summary of {seconds:.1} s{BOLD:#}\n\
+             samples     {samples} received, {missed} missed\n\
+             round trip  min {min}, mean {mean}, 99 % within {p99} ({} measured)\n\
+             line        {bytes_in} bytes in {frames_in} frames came, {bytes_out} bytes in {frames_out} frames went, {} bad\n\
+             {DIM}next: `tieline sub --help`; on your own board: firmware-example/app{DIM:#}",
+            rtt.samples,
+            check_failures + framing_errors
+        ));
+        Ok(())
+    }
+}
