@@ -350,3 +350,9 @@ fn byte_budgets() {
         assert!(e.bytes.len() + Framing::Serial.check_len() <= framing::FRAME_MIN, "[{}]", e.name);
     }
 }
+
+/// `Type@path` as it travels.
+fn plain(text: &'static str) -> WireName<'static> {
+    let (type_name, path) = text.split_once('@').expect("Type@path");
+    WireName::Plain { type_name: type_name.as_bytes(), path: path.as_bytes() }
+}
