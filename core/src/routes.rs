@@ -246,7 +246,7 @@ impl Slot {
     }
 
     /// Largest payload that the peer's window allows at all.
-    pub(crate) const fn largest_reliable(&self) -> usize {
+    pub(crate) const fn largest_payload(&self) -> usize {
         (self.window as usize).saturating_sub(MESSAGE_COST)
     }
 
@@ -354,9 +354,10 @@ impl Slot {
         if !repeated {
             self.number = declared.number;
             self.window = declared.window.min(WINDOW_MAX);
-            self.sent = declared.backlog;
-            self.credited = 0;
-            self.tickets.base = self.tickets.issued;
+            // The reader may have counted before we knew (or knew again) of its interest.
+            self.credited = declared.bytes;
+            self.sent = declared.bytes.wrapping_add(declared.backlog);
+            self.tickets.base = self.tickets.issued.wrapping_sub(declared.messages);
             self.peer &= !peer::SENT;
             self.news |= news::AUDIENCE;
         }
@@ -383,6 +384,13 @@ impl Slot {
         }
         self.credited = bytes;
         true
+    }
+
+    /// The peer knows the route and says that nobody there wants it.
+    pub(crate) fn on_no_audience(&mut self) {
+        if !self.peer_has(peer::INTEREST) {
+            self.news |= news::AUDIENCE;
+        }
     }
 
     /// The peer has another type or schema here.
@@ -461,6 +469,8 @@ pub(crate) struct Declared {
     pub(crate) number: u16,
     pub(crate) window: u32,
     pub(crate) backlog: u32,
+    pub(crate) messages: u16,
+    pub(crate) bytes: u32,
     pub(crate) ttl_ms: u32,
     pub(crate) ask: bool,
 }
@@ -497,20 +507,20 @@ pub(crate) fn find_hash(routes: &[Slot], hash: u64) -> Option<usize> {
     routes.iter().position(|slot| slot.name.is_some_and(|name| name.hash() == hash))
 }
 
-/// The place for a declaration of `name`: the one it has, or a free one.
-pub(crate) fn place(routes: &mut [Slot], name: &'static RouteName) -> Result<usize, DeclareError> {
+/// The place for a declaration of `name`: the one it has, or a free one (true).
+pub(crate) fn place(routes: &mut [Slot], name: &'static RouteName) -> Result<(usize, bool), DeclareError> {
     let limit = routes.len();
     let known = routes.iter().enumerate().find_map(|(i, slot)| {
         let ours = slot.name.filter(|ours| ours.path_hash() == name.path_hash())?;
         Some((i, ours))
     });
     if let Some((index, ours)) = known {
-        return if ours.hash() == name.hash() { Ok(index) } else { Err(DeclareError::OtherType) };
+        return if ours.hash() == name.hash() { Ok((index, false)) } else { Err(DeclareError::OtherType) };
     }
     let free = routes.iter_mut().enumerate().find(|(_, slot)| slot.name.is_none());
     let (index, slot) = free.ok_or(DeclareError::TableFull { limit })?;
     *slot = Slot { generation: slot.generation, name: Some(name), ..Slot::EMPTY };
-    Ok(index)
+    Ok((index, true))
 }
 
 /// The place that an id names, if it still does.

@@ -53,4 +53,8 @@ impl Storage for Boxed {
     fn frame_len(&self) -> usize {
         self.frame.len()
     }
+
+    fn tx_len(&self) -> usize {
+        self.tx.len()
+    }
 }

@@ -9,6 +9,7 @@
 //! | [`rng`] | the one source of chance |
 //! | [`line`](mod@line) | one direction of a line: rate, delay, faults |
 //! | [`memory`] | storage whose sizes are chosen at run time |
+//! | [`names`] | routes that stories speak of |
 //! | [`app`] | an application: what it declares, how it reads, publishes, answers and asks |
 //! | [`side`] | an endpoint with its application and clock, that can restart |
 //! | [`sim`] | the two sides, the two lines, the clock |
@@ -37,6 +38,7 @@ pub mod app;
 pub mod forge;
 pub mod line;
 pub mod memory;
+pub mod names;
 pub mod rng;
 pub mod seeds;
 pub mod side;

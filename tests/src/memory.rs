@@ -81,4 +81,8 @@ impl Storage for Memory {
     fn frame_len(&self) -> usize {
         self.frame.len()
     }
+
+    fn tx_len(&self) -> usize {
+        self.tx.len()
+    }
 }

@@ -184,7 +184,7 @@ impl Line {
 
     fn interest(&self) -> Interest<'static> {
         let body = if self.yes("withdrawn") {
-            InterestBody::Withdrawn { messages: self.number("messages"), bytes: self.number("bytes") }
+            InterestBody::Withdrawn
         } else {
             InterestBody::Declared {
                 window: self.number("window"),
@@ -194,7 +194,13 @@ impl Line {
                 schema: self.number("schema"),
             }
         };
-        Interest { number: self.number("number"), ask: self.yes("ask"), body }
+        Interest {
+            number: self.number("number"),
+            ask: self.yes("ask"),
+            messages: self.number("messages"),
+            bytes: self.number("bytes"),
+            body,
+        }
     }
 }
 

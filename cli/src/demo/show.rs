@@ -105,13 +105,14 @@ impl Show {
         }
     }
 
-    fn rate(&self) -> usize {
+    /// Samples a second, or a dash while there are not enough to tell.
+    fn rate(&self) -> String {
         match (self.recent.front(), self.recent.back()) {
             (Some(first), Some(last)) if first < last => {
                 let span = last.duration_since(*first).as_secs_f64();
-                ((self.recent.len() - 1) as f64 / span).round() as usize
+                format!("{:.0}", (self.recent.len() - 1) as f64 / span)
             }
-            _ => 0,
+            _ => "-".to_owned(),
         }
     }
 

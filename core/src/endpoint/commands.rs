@@ -27,7 +27,7 @@ impl Core {
         route: &'static RouteName,
         options: IntentOptions,
     ) -> Result<RouteId, DeclareError> {
-        let index = routes::place(t.routes, route)?;
+        let (index, created) = routes::place(t.routes, route)?;
         if is_declared(t, index, local::SERVICE) {
             return Err(DeclareError::ServiceAndTopic);
         }
@@ -42,7 +42,7 @@ impl Core {
         }
         slot.priority = options.priority as u8;
         slot.due &= !due::INTENT_GONE;
-        Ok(self.declared(t, index, due::INTENT, options.ttl))
+        Ok(self.declared(t, index, created, due::INTENT, options.ttl))
     }
 
     pub(super) fn declare_interest(
@@ -51,12 +51,12 @@ impl Core {
         route: &'static RouteName,
         options: InterestOptions,
     ) -> Result<RouteId, DeclareError> {
-        let index = routes::place(t.routes, route)?;
+        let (index, created) = routes::place(t.routes, route)?;
         if is_declared(t, index, local::SERVICE) {
             return Err(DeclareError::ServiceAndTopic);
         }
         Self::take_region(t, index, local::INTEREST, options.window)?;
-        Ok(self.declared(t, index, due::INTEREST, options.ttl))
+        Ok(self.declared(t, index, created, due::INTEREST, options.ttl))
     }
 
     pub(super) fn declare_service(
@@ -65,12 +65,12 @@ impl Core {
         route: &'static RouteName,
         options: ServiceOptions,
     ) -> Result<RouteId, DeclareError> {
-        let index = routes::place(t.routes, route)?;
+        let (index, created) = routes::place(t.routes, route)?;
         if is_declared(t, index, local::INTENT | local::INTEREST) {
             return Err(DeclareError::ServiceAndTopic);
         }
         Self::take_region(t, index, local::SERVICE, options.room)?;
-        Ok(self.declared(t, index, due::INTENT, options.ttl))
+        Ok(self.declared(t, index, created, due::INTENT, options.ttl))
     }
 
     /// Room of RX for an interest or a service; declared again, it keeps what it has.
@@ -102,13 +102,22 @@ impl Core {
         Ok(())
     }
 
-    fn declared(&mut self, t: &mut Tables<'_>, index: usize, due: u8, ttl: Option<Duration>) -> RouteId {
-        let in_session = self.phase == Phase::Established;
-        let Some(slot) = t.routes.get_mut(index) else { return RouteId { index: u16::MAX, generation: 0 } };
-        let fresh = slot.local & local::DECLARED == due_to_local(due, slot.local) && slot.peer == 0;
-        if in_session {
+    /// Makes a declaration due; `created`: the place was made for it.
+    fn declared(
+        &mut self,
+        t: &mut Tables<'_>,
+        index: usize,
+        created: bool,
+        due: u8,
+        ttl: Option<Duration>,
+    ) -> RouteId {
+        let Some(slot) = t.routes.get_mut(index) else {
+            return RouteId { index: u16::MAX, generation: 0 };
+        };
+        if self.phase == Phase::Established {
             slot.due |= due;
-            if fresh {
+            if created {
+                // What the peer declared on it before was not kept.
                 slot.local |= local::ASK;
             }
             self.tables_due = true;
@@ -172,6 +181,7 @@ impl Core {
 
     /// Whether a message may be published on a route now: in which class, and how long it may be.
     fn may_publish(&self, t: &mut Tables<'_>, route: RouteId) -> nb::Result<(Class, usize), PublishError> {
+        let tx_len = t.tx.len();
         let slot = routes::get(t.routes, route).filter(|slot| slot.has(local::INTENT));
         let slot = slot.ok_or(PublishError::NotDeclared)?;
         if self.phase != Phase::Established {
@@ -187,7 +197,7 @@ impl Core {
             return Err(nb::Error::WouldBlock);
         }
         let class = if slot.has(local::RELIABLE) { Class::Reliable } else { Class::BestEffort };
-        Ok((class, self.payload_limit(slot)))
+        Ok((class, self.payload_limit(slot, tx_len)))
     }
 
     /// Keeps what was written, if it fits.
@@ -199,10 +209,9 @@ impl Core {
         len: usize,
         overflowed: bool,
     ) -> nb::Result<Option<Ticket>, PublishError> {
-        let room = self.outbox.room(t.tx, class);
-        let half = t.tx.len() / 2;
+        let (room, tx_len) = (self.outbox.room(t.tx, class), t.tx.len());
         let Some(slot) = routes::get(t.routes, route) else { return Err(PublishError::NotDeclared.into()) };
-        let limit = self.payload_limit(slot).min(half.saturating_sub(crate::outbox::RECORD_LEN));
+        let limit = self.payload_limit(slot, tx_len);
         if len > limit {
             return Err(PublishError::TooLarge { limit }.into());
         }
@@ -246,7 +255,7 @@ impl Core {
         if self.peer.capabilities & CAPABILITY_SERVICES == 0 || self.peer.requests == 0 {
             return Err(RequestError::NotSupported.into());
         }
-        let limit = self.control_payload_limit();
+        let limit = self.control_payload_limit(t.tx.len());
         let (mut buffer, mut last_call) = ([0; CONTROL_HEADER_MAX], self.last_call);
         // Room first: giving old answers back moves others.
         let region = t.allocate(options.room.saturating_add(MESSAGE_COST));
@@ -263,8 +272,7 @@ impl Core {
         sink.write(header.written());
         write(&mut sink).map_err(|EncodeError| RequestError::Encode)?;
         let (len, overflowed) = (sink.len(), sink.overflowed());
-        let limit =
-            limit.min((t.tx.len() / 2).saturating_sub(crate::outbox::RECORD_LEN + CONTROL_HEADER_MAX));
+        let limit = limit.min(self.record_max.saturating_sub(CONTROL_HEADER_MAX));
         if len - header.len() > limit {
             return Err(RequestError::TooLarge { limit }.into());
         }
@@ -299,9 +307,8 @@ impl Core {
         code: u32,
         write: impl FnOnce(&mut Sink<'_>) -> Result<(), EncodeError>,
     ) -> nb::Result<(), RespondError> {
-        let limit = self.control_payload_limit();
-        let limit =
-            limit.min((t.tx.len() / 2).saturating_sub(crate::outbox::RECORD_LEN + CONTROL_HEADER_MAX));
+        let limit = self.control_payload_limit(t.tx.len());
+        let limit = limit.min(self.record_max.saturating_sub(CONTROL_HEADER_MAX));
         let place = results::find_open(t.served, self.session, request).ok_or(RespondError::Unknown)?;
         let limit = limit.min(place.room as usize);
         let mut buffer = [0; CONTROL_HEADER_MAX];
@@ -329,7 +336,8 @@ impl Core {
             Phase::Established => {
                 self.end_session(t, FailReason::SessionLost);
                 // The seeds stay, to send CLOSE, and again if the peer goes on.
-                self.close_due = code.saturating_add(1);
+                self.close_due = true;
+                self.close_code = code;
             }
             Phase::Connecting => self.timers.stop_all(),
             Phase::New | Phase::NoLink | Phase::Closed => return,
@@ -338,11 +346,6 @@ impl Core {
         self.phase = Phase::Closed;
         self.notice = Notice::Closed(CloseReason::Local);
     }
-}
-
-/// The bits of a place on which nothing but what `due` declares is declared.
-const fn due_to_local(due: u8, local: u8) -> u8 {
-    if due == due::INTEREST { local::INTEREST } else { local & (local::INTENT | local::SERVICE) }
 }
 
 fn is_declared(t: &Tables<'_>, index: usize, bits: u8) -> bool {

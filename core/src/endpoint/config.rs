@@ -111,7 +111,7 @@ impl IntentOptions {
 /// How a route is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct InterestOptions {
-    /// Bytes of RX kept for messages that wait to be taken: each costs its payload and 8 bytes. The largest reliable
+    /// Bytes of RX kept for messages that wait to be taken: each costs its payload and 8 bytes. The largest
     /// message is 8 less. None: RX divided by ROUTES.
     pub window: Option<usize>,
     /// As in [`IntentOptions::ttl`].

@@ -32,9 +32,7 @@ impl Core {
         let mut rest = bytes;
         while !rest.is_empty() {
             let buffer = frame.get_mut(..content).unwrap_or_default();
-            let mut deframer = self.deframer.clone();
-            let (taken, deframed) = deframer.push(rest, buffer, self.seed_in);
-            self.deframer = deframer;
+            let (taken, deframed) = self.deframer.push(rest, buffer, self.seed_in);
             let news = match deframed {
                 Deframed::Nothing => false,
                 Deframed::Packets(packets) => self.on_frame(t, packets, now),
@@ -91,7 +89,7 @@ impl Core {
             Phase::Closed => {
                 // The peer has not heard our CLOSE.
                 if now.micros_since(self.close_sent) >= u64::from(CLOSE_RETRY_MS) * 1000 {
-                    self.close_due = self.close_due.max(1);
+                    self.close_due = true;
                 }
                 return false;
             }
@@ -139,11 +137,8 @@ impl Core {
                 self.on_challenge(now);
                 return false;
             }
-            Outcome::Loopback => {
-                if self.notice != Notice::Lost(LostReason::Loopback) && self.greeting_ms < u32::MAX {
-                    self.on_loopback(now);
-                }
-            }
+            Outcome::Loopback if self.is_loopback => return false,
+            Outcome::Loopback => self.on_loopback(now),
             Outcome::VersionMismatch { theirs } => self.on_version_mismatch(t, theirs),
             Outcome::Established => self.on_established(t, &hello, now),
             Outcome::Replaced { restarted } => {
@@ -159,6 +154,7 @@ impl Core {
 
     fn on_loopback(&mut self, now: Instant) {
         log!("loopback");
+        self.is_loopback = true;
         self.notice = Notice::Lost(LostReason::Loopback);
         self.greeting_ms = crate::limits::GREETING_SLOWEST_MS;
         self.timers.set(Timer::Greeting, now.plus_millis(self.greeting_ms));
@@ -322,13 +318,17 @@ impl Core {
                 }
             }
             Control::NotifyIntent { hash, status } => {
-                if let NotifyStatus::Conflict { hash: theirs, .. } = status
-                    && let Some(slot) =
-                        routes::find_hash(t.routes, hash).and_then(|index| t.routes.get_mut(index))
-                {
-                    slot.on_conflict(theirs as u32);
-                    self.events_due = true;
+                let place = routes::find_hash(t.routes, hash).and_then(|index| t.routes.get_mut(index));
+                match (place, status) {
+                    (None, _) => self.on_unknown(),
+                    (Some(slot), NotifyStatus::Conflict { hash: theirs, .. }) => {
+                        slot.on_conflict(theirs as u32);
+                    }
+                    (Some(slot), NotifyStatus::Audience(0)) => slot.on_no_audience(),
+                    // Somebody: its INTEREST says the same, and more.
+                    (Some(_), NotifyStatus::Audience(_)) => {}
                 }
+                self.events_due = true;
             }
             Control::Request { id, hash, room, timeout_ms, payload } => {
                 return self.on_request(t, id, hash, room, timeout_ms, payload, now);
@@ -374,8 +374,8 @@ impl Core {
         let number = interest.number;
         let stands = |slot: &routes::Slot| slot.peer_has(peer::INTEREST) && slot.number == number;
         match interest.body {
-            InterestBody::Withdrawn { messages, bytes } => match t.routes.iter().position(stands) {
-                Some(index) => self.end_audience(t, index, Some((messages, bytes))),
+            InterestBody::Withdrawn => match t.routes.iter().position(stands) {
+                Some(index) => self.end_audience(t, index, Some((interest.messages, interest.bytes))),
                 None => self.on_unknown(),
             },
             // The number of a record that is dead here, and of control records.
@@ -388,7 +388,9 @@ impl Core {
                     // The number means another route now, without a withdrawal: the peer broke a rule.
                     self.end_audience(t, index, None);
                 }
-                let declared = Declared { number, window, backlog, ttl_ms, ask: interest.ask };
+                let (messages, bytes) = (interest.messages, interest.bytes);
+                let declared =
+                    Declared { number, window, backlog, messages, bytes, ttl_ms, ask: interest.ask };
                 self.on_declared(t, found, &declared, name.hash(), now);
             }
         }

@@ -341,7 +341,7 @@ impl<S: Storage> Endpoint<S> {
     #[must_use]
     pub fn payload_limit(&self, route: RouteId) -> Option<usize> {
         let slot = self.slot(route).filter(|_| self.has_audience(route))?;
-        Some(self.core.payload_limit(slot))
+        Some(self.core.payload_limit(slot, self.storage.tx_len()))
     }
 
     /// Who is on the other side, while there is a session.

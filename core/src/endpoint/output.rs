@@ -5,8 +5,8 @@
 use super::state::{Core, Phase};
 use super::storage::Tables;
 use crate::framing::{Framing, Sealer};
-use crate::limits::{CAPABILITY_SERVICES, FRAME_MIN, SERIAL_IDLE_MS};
-use crate::outbox::{CONTROL, Class, DEAD, NO_SLOT, Payload, Record, half};
+use crate::limits::{CAPABILITY_SERVICES, CONTROL_HEADER_MAX, FRAME_MIN, SERIAL_IDLE_MS};
+use crate::outbox::{CONTROL, Class, DEAD, NO_SLOT, Payload, RECORD_LEN, Record, half};
 use crate::packet::control::{
     INTENT, INTENTS, INTEREST, INTERESTS, Intent, Interest, InterestBody, NotifyStatus, WireName,
     emit_intent, emit_interest, emit_notify, emit_result_header,
@@ -44,7 +44,7 @@ impl Core {
         match self.phase {
             Phase::New | Phase::NoLink => false,
             Phase::Connecting => self.handshake.wants_hello(),
-            Phase::Closed => self.close_due > 0 || self.handshake.wants_hello(),
+            Phase::Closed => self.close_due || self.handshake.wants_hello(),
             Phase::Established => {
                 self.handshake.wants_hello()
                     || self.receiver.ack_due()
@@ -79,10 +79,10 @@ impl Core {
         }
         let content = if self.phase == Phase::Closed { FRAME_MIN } else { self.send_max() };
         let mut w = Writer::new(sealer.area(out, content)?);
-        if self.close_due > 0 {
-            let code = core::mem::take(&mut self.close_due) - 1;
+        if self.close_due {
+            self.close_due = false;
             self.close_sent = now;
-            Packet::Close { code }.emit(&mut w, SeqWidth::One, true).ok()?;
+            Packet::Close { code: self.close_code }.emit(&mut w, SeqWidth::One, true).ok()?;
         } else if self.phase == Phase::Established {
             self.emit_reports(t, now, &mut w);
             if self.tables_due {
@@ -115,7 +115,8 @@ impl Core {
     }
 
     fn emit_hello(&self, head: HelloHead, now: Instant, w: &mut Writer<'_>) -> Result<(), Full> {
-        let message_max = self.frame_max.saturating_sub(RELIABLE_OVERHEAD) as u32;
+        // No message is larger: kind and route stand before it.
+        let message_max = self.frame_max.saturating_sub(self.link.framing.check_len() + 2) as u32;
         let body = HelloBody {
             name: self.name().clone(),
             mode: Mode::Fresh,
@@ -225,8 +226,13 @@ impl Core {
                 self.clear_due(t, index, due::INTENT_GONE, 0);
             }
             if slot.is_due(due::INTEREST_GONE) {
-                let body = InterestBody::Withdrawn { messages: slot.messages, bytes: slot.taken };
-                let interest = Interest { number: index as u16 + 1, ask: false, body };
+                let interest = Interest {
+                    number: index as u16 + 1,
+                    ask: false,
+                    messages: slot.messages,
+                    bytes: slot.taken,
+                    body: InterestBody::Withdrawn,
+                };
                 let mut w = Writer::new(&mut buffer);
                 if emit_interest(&interest, &mut w).is_ok()
                     && !self.push_control(t, index as u16, [&[INTEREST], w.written()])
@@ -439,21 +445,23 @@ impl Core {
         }
     }
 
-    /// Largest payload of a route with an audience.
-    pub(super) fn payload_limit(&self, slot: &Slot) -> usize {
-        let width = self.link.framing.seq_width();
-        let room = self.send_max().saturating_sub(self.link.framing.check_len());
-        if slot.has(local::RELIABLE) {
-            let overhead = reliable_len(slot.number, self.sender.window(), 0, width, true);
-            room.saturating_sub(overhead).min(slot.largest_reliable())
+    /// Largest payload of a route with an audience: that a frame, the reader's room and our store can hold.
+    pub(super) fn payload_limit(&self, slot: &Slot, tx_len: usize) -> usize {
+        let overhead = if slot.has(local::RELIABLE) {
+            let width = self.link.framing.seq_width();
+            reliable_len(slot.number, self.sender.window(), 0, width, true)
         } else {
-            room.saturating_sub(best_effort_len(slot.number, 0, true))
-        }
+            best_effort_len(slot.number, 0, true)
+        };
+        let frame = self.send_max().saturating_sub(self.link.framing.check_len() + overhead);
+        let store = (tx_len / 2).saturating_sub(RECORD_LEN);
+        frame.min(slot.largest_payload()).min(store)
     }
 
     /// Largest payload of a request or an answer.
-    pub(super) fn control_payload_limit(&self) -> usize {
-        self.control_max().saturating_sub(crate::limits::CONTROL_HEADER_MAX)
+    pub(super) fn control_payload_limit(&self, tx_len: usize) -> usize {
+        let store = (tx_len / 2).saturating_sub(RECORD_LEN);
+        self.control_max().min(store).saturating_sub(CONTROL_HEADER_MAX)
     }
 }
 
@@ -492,7 +500,8 @@ fn emit_declaration(slot: &Slot, index: usize, kind: u8, max: usize, w: &mut Wri
                 ttl_ms: slot.ttl_ms,
                 schema: name.schema(),
             };
-            emit_interest(&Interest { number: index as u16 + 1, ask, body }, w)?;
+            let (messages, bytes) = (slot.messages, slot.taken);
+            emit_interest(&Interest { number: index as u16 + 1, ask, messages, bytes, body }, w)?;
         }
         if w.len() <= max {
             return Ok(());

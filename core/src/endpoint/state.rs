@@ -15,7 +15,7 @@ use crate::limits::{
     GREETING_SLOWEST_MS, NAME_MAX,
 };
 use crate::log::log;
-use crate::outbox::Outbox;
+use crate::outbox::{Outbox, RECORD_LEN};
 use crate::packet::{HelloBody, SeqWidth};
 use crate::ping::Ping;
 use crate::reliable::{Receiver, Sender, WINDOW_NARROW, WINDOW_WIDE};
@@ -74,6 +74,8 @@ pub(super) struct Core {
     /// Bytes that came on this link before its first intact frame; counts on until there is one.
     unframed: u32,
     pub(super) framed: bool,
+    /// Whether we hear ourselves in this handshake, which is told once.
+    pub(super) is_loopback: bool,
     /// When the last frame left.
     pub(super) last_sent: Instant,
 
@@ -91,6 +93,8 @@ pub(super) struct Core {
     pub(super) receiver: Receiver,
     pub(super) rto: Rto,
     pub(super) outbox: Outbox,
+    /// Largest payload that TX takes at all.
+    pub(super) record_max: usize,
     /// Number of the control channel's last packet, if any was sent in this session.
     pub(super) last_control: Option<u32>,
     pub(super) ping: Ping,
@@ -101,8 +105,10 @@ pub(super) struct Core {
     pub(super) passed_over: u8,
     /// Whether some place in a table has something to send.
     pub(super) tables_due: bool,
-    /// CLOSE to send: its code and one.
-    pub(super) close_due: u32,
+    /// Whether to send CLOSE.
+    pub(super) close_due: bool,
+    /// Its code, kept to say it again.
+    pub(super) close_code: u32,
     pub(super) close_sent: Instant,
 
     /// How many requests of the peer's we hold.
@@ -133,6 +139,7 @@ impl Core {
             deframer: Deframer::new(),
             unframed: 0,
             framed: false,
+            is_loopback: false,
             last_sent: Instant::ZERO,
             handshake: Handshake::new(),
             greeting_ms: 0,
@@ -144,13 +151,15 @@ impl Core {
             receiver: Receiver::new(0),
             rto: Rto::new(),
             outbox: Outbox::new(),
+            record_max: 0,
             last_control: None,
             ping: Ping::new(),
             ping_due: false,
             sent_best_effort: 0,
             passed_over: 0,
             tables_due: false,
-            close_due: 0,
+            close_due: false,
+            close_code: 0,
             close_sent: Instant::ZERO,
             requests_held: 0,
             last_call: 0,
@@ -198,6 +207,7 @@ impl Core {
         let ms = |span: Duration| u32::try_from(span.as_millis()).unwrap_or(u32::MAX).max(1);
         self.ping_ms = ms(config.ping_interval);
         self.silence_ms = ms(config.silence);
+        self.record_max = (t.tx.len() / 2).saturating_sub(RECORD_LEN);
         self.requests_held = u8::try_from(t.served.len()).unwrap_or(u8::MAX);
         self.handshake.start(boot_nonce);
     }
@@ -230,7 +240,7 @@ impl Core {
         self.unframed = 0;
         self.framed = false;
         self.diagnosis = 0;
-        self.close_due = 0;
+        self.close_due = false;
         self.timers.stop_all();
         self.greet(now);
         Ok(())
@@ -245,6 +255,7 @@ impl Core {
     /// The handshake is greeting: repeat it on a timer.
     pub(super) fn on_greeting(&mut self, now: Instant) {
         self.phase = Phase::Connecting;
+        self.is_loopback = false;
         self.greeting_ms = GREETING_FIRST_MS;
         self.timers.set(Timer::Greeting, now.plus_millis(self.greeting_ms));
     }
@@ -266,7 +277,7 @@ impl Core {
         self.handshake.stop();
         self.seed_in = None;
         self.timers.stop_all();
-        self.close_due = 0;
+        self.close_due = false;
         self.phase = Phase::NoLink;
     }
 
@@ -314,7 +325,7 @@ impl Core {
         t.routes.iter_mut().filter(|slot| slot.name.is_some()).for_each(Slot::on_session);
         self.tables_due = true;
         self.events_due = true;
-        self.close_due = 0;
+        self.close_due = false;
         self.phase = Phase::Established;
         self.timers.stop_all();
         self.timers.set(Timer::Silence, now.plus_millis(self.silence_ms));

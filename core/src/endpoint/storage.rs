@@ -13,6 +13,8 @@ pub trait Storage {
     fn routes(&self) -> &[Slot];
     /// Length of the frame buffer: the largest frame content in bytes, received and sent.
     fn frame_len(&self) -> usize;
+    /// Length of the transmit store, in bytes.
+    fn tx_len(&self) -> usize;
 }
 
 /// The parts of a [`Storage`].
@@ -153,5 +155,9 @@ impl<const FRAME: usize, const RX: usize, const TX: usize, const ROUTES: usize> 
 
     fn frame_len(&self) -> usize {
         FRAME
+    }
+
+    fn tx_len(&self) -> usize {
+        TX
     }
 }

@@ -34,8 +34,7 @@ pub use messages::{COMMAND, GetStatus, IMU, ImuSample, RATE_MAX, SetRate, STATUS
 use sensor::Sensor;
 use tieline::time::Duration;
 use tieline::{
-    Config, Endpoint, Event, Incoming, Instant, IntentOptions, InterestOptions, Message, Priority, PublishError,
-    RequestId, RouteId, Select, ServiceOptions, Storage,
+    Config, Endpoint, Event, Incoming, Instant, IntentOptions, InterestOptions, Message, Priority, RequestId, RouteId, Select, ServiceOptions, Storage,
 };
 
 /// Samples a second until a command says otherwise.
@@ -126,7 +125,8 @@ impl<S: Storage> App<S> {
             self.answer(routes.status, now);
             self.sample(routes.imu, now);
         }
-        let sample = (self.rate > 0 && self.endpoint.is_established()).then_some(self.next_sample);
+        let wanted = self.routes.is_some_and(|routes| self.endpoint.has_audience(routes.imu));
+        let sample = (wanted && self.rate > 0).then_some(self.next_sample);
         [sample, self.endpoint.poll_timeout()].into_iter().flatten().min()
     }
 
@@ -184,7 +184,7 @@ impl<S: Storage> App<S> {
     }
 
     fn sample(&mut self, route: RouteId, now: Instant) {
-        if self.rate == 0 || now < self.next_sample {
+        if self.rate == 0 || now < self.next_sample || !self.endpoint.has_audience(route) {
             return;
         }
         let period = Duration::from_micros(1_000_000 / u64::from(self.rate));
@@ -197,8 +197,6 @@ impl<S: Storage> App<S> {
         match self.endpoint.publish_message(route, &sample) {
             Ok(_) => self.status.samples += 1,
             Err(nb::Error::WouldBlock) => self.status.dropped += 1,
-            // Nobody listens: that is no error.
-            Err(nb::Error::Other(PublishError::NoAudience | PublishError::Disconnected)) => {}
             Err(nb::Error::Other(_)) => self.status.errors += 1,
         }
     }

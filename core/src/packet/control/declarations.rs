@@ -84,6 +84,10 @@ pub struct Interest<'a> {
     pub number: u16,
     /// The peer shall repeat what it has declared on the route.
     pub ask: bool,
+    /// The counts of TAKEN as they stand.
+    pub messages: u16,
+    /// See `messages`.
+    pub bytes: u32,
     /// What else.
     pub body: InterestBody<'a>,
 }
@@ -94,8 +98,8 @@ pub struct Interest<'a> {
 pub enum InterestBody<'a> {
     /// It stands. `ttl_ms` 0: as long as the session; `schema` 0: not stated.
     Declared { window: u32, backlog: u32, name: WireName<'a>, ttl_ms: u32, schema: u32 },
-    /// It stands no longer; these are the final counts of TAKEN.
-    Withdrawn { messages: u16, bytes: u32 },
+    /// It stands no longer.
+    Withdrawn,
 }
 
 impl<'a> Interest<'a> {
@@ -105,15 +109,16 @@ impl<'a> Interest<'a> {
         if number == 0 {
             return None;
         }
+        let (messages, bytes) = (r.varint16()?, r.varint()?);
         let body = if flags & WITHDRAWN != 0 {
-            InterestBody::Withdrawn { messages: r.varint16()?, bytes: r.varint()? }
+            InterestBody::Withdrawn
         } else {
             let (window, backlog) = (r.varint()?, r.varint()?);
             let name = WireName::parse(r, flags & HASHED != 0)?;
             let (ttl_ms, schema) = parse_extension(r, flags)?;
             InterestBody::Declared { window, backlog, name, ttl_ms, schema }
         };
-        Some(Self { number, ask: flags & ASK != 0, body })
+        Some(Self { number, ask: flags & ASK != 0, messages, bytes, body })
     }
 }
 
@@ -181,17 +186,19 @@ pub fn emit_intent(intent: &Intent<'_>, w: &mut Writer<'_>) -> Result<(), Full> 
 /// [`Full`]: a part may be written; [`Writer::truncate`] takes it back.
 pub fn emit_interest(interest: &Interest<'_>, w: &mut Writer<'_>) -> Result<(), Full> {
     let ask = flag(ASK, interest.ask);
-    let number = interest.number.into();
+    let counts = |w: &mut Writer<'_>| {
+        w.varint(interest.number.into())?;
+        w.varint(interest.messages.into())?;
+        w.varint(interest.bytes)
+    };
     match interest.body {
-        InterestBody::Withdrawn { messages, bytes } => {
+        InterestBody::Withdrawn => {
             w.u8(WITHDRAWN | ask)?;
-            w.varint(number)?;
-            w.varint(messages.into())?;
-            w.varint(bytes)
+            counts(w)
         }
         InterestBody::Declared { window, backlog, name, ttl_ms, schema } => {
             w.u8(flag(HASHED, name.is_hashed()) | ask | flag(EXTENSION, (ttl_ms | schema) != 0))?;
-            w.varint(number)?;
+            counts(w)?;
             w.varint(window)?;
             w.varint(backlog)?;
             name.emit(w)?;
@@ -281,8 +288,15 @@ mod tests {
         let declared =
             InterestBody::Declared { window: 524_287, backlog: 200, name: NAME, ttl_ms: 0, schema: 0 };
         let timed = InterestBody::Declared { window: 0, backlog: 0, name: NAME, ttl_ms: 500, schema: 3 };
-        let withdrawn = InterestBody::Withdrawn { messages: 65_535, bytes: u32::MAX };
-        let list = [declared, timed, withdrawn].map(|body| Interest { number: 300, ask: true, body });
+        let withdrawn = InterestBody::Withdrawn;
+        let (messages, bytes) = (65_535, u32::MAX);
+        let list = [declared, timed, withdrawn].map(|body| Interest {
+            number: 300,
+            ask: true,
+            messages,
+            bytes,
+            body,
+        });
         let bytes = record(INTERESTS, |w| list.iter().for_each(|i| emit_interest(i, w).unwrap()));
         assert!(interests(&bytes).into_iter().eq(list.map(Ok)));
         for i in list {

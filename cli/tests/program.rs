@@ -1,0 +1,354 @@
+//! The program as people use it: real processes, real TCP, real pipes.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpListener;
+use std::process::{Child, Command, Output, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// What takes longer than this hangs.
+const LIMIT: Duration = Duration::from_secs(30);
+
+fn tieline(args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tieline"));
+    command.args(args).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+/// Both ends of an address that nobody uses: (to dial, to listen).
+fn addresses() -> (String, String) {
+    let port = TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port();
+    (format!("tcp://127.0.0.1:{port}"), format!("tcp://127.0.0.1:{port}?listen"))
+}
+
+/// Waits for the end, but not for ever; reads what the program writes meanwhile.
+fn finish(mut child: Child) -> Output {
+    fn all(mut from: impl Read + Send + 'static) -> thread::JoinHandle<Vec<u8>> {
+        thread::spawn(move || {
+            let mut all = Vec::new();
+            let _ = from.read_to_end(&mut all);
+            all
+        })
+    }
+    let stdout = child.stdout.take().map(all);
+    let stderr = child.stderr.take().map(all);
+    let begin = Instant::now();
+    let status = loop {
+        match child.try_wait().unwrap() {
+            Some(status) => break status,
+            None if begin.elapsed() > LIMIT => {
+                child.kill().unwrap();
+                break child.wait().unwrap();
+            }
+            None => thread::sleep(Duration::from_millis(2)),
+        }
+    };
+    let joined = |bytes: Option<thread::JoinHandle<Vec<u8>>>| bytes.map(|bytes| bytes.join().unwrap());
+    Output { status, stdout: joined(stdout).unwrap_or_default(), stderr: joined(stderr).unwrap_or_default() }
+}
+
+/// Gives the program its input and does not wait.
+fn feed(child: &mut Child, input: Vec<u8>) {
+    let mut stdin = child.stdin.take().unwrap();
+    thread::spawn(move || stdin.write_all(&input));
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+fn assert_success(name: &str, output: &Output) {
+    assert!(output.status.success(), "{name}: {}: {}", output.status, stderr(output));
+}
+
+/// 1 to `count`, one a line, as `seq` writes them.
+fn seq(count: u32) -> Vec<u8> {
+    (1..=count).flat_map(|number| format!("{number}\n").into_bytes()).collect()
+}
+
+#[test]
+fn a_hundred_thousand_lines_arrive_whoever_is_started_first() {
+    for sub_first in [true, false] {
+        let (dial, listen) = addresses();
+        let input = seq(100_000);
+        let sub = || tieline(&["sub", &listen, "Line@bench.in", "--count", "100000"]).spawn().unwrap();
+        let publish = || {
+            let mut child =
+                tieline(&["pub", "--reliable", &dial, "Line@bench.in"]).stdin(Stdio::piped()).spawn().unwrap();
+            feed(&mut child, input.clone());
+            child
+        };
+        let head_start = Duration::from_millis(250);
+        let (sub, publish) = if sub_first {
+            let sub = sub();
+            thread::sleep(head_start);
+            (sub, publish())
+        } else {
+            let publish = publish();
+            thread::sleep(head_start);
+            (sub(), publish)
+        };
+        let publish = thread::spawn(move || finish(publish));
+        let sub = finish(sub);
+        let publish = publish.join().unwrap();
+        assert_success("sub", &sub);
+        assert_success("pub", &publish);
+        assert!(sub.stdout == input, "{} bytes came of {}", sub.stdout.len(), input.len());
+    }
+}
+
+#[test]
+fn a_subscriber_that_is_killed_fails_the_publisher_and_says_how_far_it_came() {
+    let (dial, listen) = addresses();
+    let mut sub = tieline(&["sub", &listen, "Line@bench.in"]).spawn().unwrap();
+    let mut publish =
+        tieline(&["pub", "--reliable", &dial, "Line@bench.in"]).stdin(Stdio::piped()).spawn().unwrap();
+    // More than fits all buffers on the way.
+    let mut stdin = publish.stdin.take().unwrap();
+    let feeder = thread::spawn(move || while stdin.write_all(&seq(10_000)).is_ok() {});
+    let mut lines = BufReader::new(sub.stdout.take().unwrap()).lines();
+    assert_eq!(lines.next().unwrap().unwrap(), "1");
+    sub.kill().unwrap();
+    sub.wait().unwrap();
+    let begin = Instant::now();
+    let publish = finish(publish);
+    assert!(begin.elapsed() < Duration::from_secs(10), "{:?}", begin.elapsed());
+    assert_eq!(publish.status.code(), Some(1), "{}", stderr(&publish));
+    let said = stderr(&publish);
+    assert!(said.contains("connection lost") && said.contains("in doubt"), "{said}");
+    feeder.join().unwrap();
+}
+
+#[test]
+fn a_subscriber_that_has_enough_leaves_the_publisher_with_the_rest() {
+    let (dial, listen) = addresses();
+    let sub = tieline(&["sub", &listen, "Line@bench.in", "--count", "10"]).spawn().unwrap();
+    let mut publish =
+        tieline(&["pub", "--reliable", &dial, "Line@bench.in"]).stdin(Stdio::piped()).spawn().unwrap();
+    feed(&mut publish, seq(1000));
+    let sub = finish(sub);
+    assert_success("sub", &sub);
+    assert_eq!(sub.stdout, seq(10));
+    let publish = finish(publish);
+    assert_eq!(publish.status.code(), Some(1));
+    let said = stderr(&publish);
+    assert!(said.contains("the peer has closed the connection") && said.contains("the peer took 10,"), "{said}");
+}
+
+#[test]
+fn a_publisher_that_is_killed_fails_a_subscriber_that_waits_for_more() {
+    let (dial, listen) = addresses();
+    let mut sub = tieline(&["sub", &listen, "Line@bench.in", "--count", "10"]).spawn().unwrap();
+    let mut publish =
+        tieline(&["pub", "--reliable", &dial, "Line@bench.in"]).stdin(Stdio::piped()).spawn().unwrap();
+    publish.stdin.as_mut().unwrap().write_all(&seq(3)).unwrap();
+    let mut lines = BufReader::new(sub.stdout.take().unwrap()).lines();
+    for number in ["1", "2", "3"] {
+        assert_eq!(lines.next().unwrap().unwrap(), number);
+    }
+    publish.kill().unwrap();
+    publish.wait().unwrap();
+    let sub = finish(sub);
+    assert_eq!(sub.status.code(), Some(1));
+    assert!(stderr(&sub).contains("connection lost") && stderr(&sub).contains("3 of 10 messages"), "{}", stderr(&sub));
+}
+
+#[test]
+fn a_publisher_notices_a_lost_line_while_it_waits_for_input() {
+    let (dial, listen) = addresses();
+    let mut sub = tieline(&["sub", &listen, "Line@bench.in"]).spawn().unwrap();
+    let mut publish =
+        tieline(&["pub", "--reliable", &dial, "Line@bench.in"]).stdin(Stdio::piped()).spawn().unwrap();
+    let mut stdin = publish.stdin.take().unwrap();
+    stdin.write_all(b"1\n").unwrap();
+    let mut lines = BufReader::new(sub.stdout.take().unwrap()).lines();
+    assert_eq!(lines.next().unwrap().unwrap(), "1");
+    sub.kill().unwrap();
+    sub.wait().unwrap();
+    let publish = finish(publish);
+    drop(stdin);
+    assert_eq!(publish.status.code(), Some(1), "{}", stderr(&publish));
+}
+
+#[test]
+fn closed_output_ends_quietly() {
+    let (dial, listen) = addresses();
+    let mut sub = tieline(&["sub", &listen, "Line@bench.in"]).spawn().unwrap();
+    let mut publish = tieline(&["pub", &dial, "Line@bench.in"]).stdin(Stdio::piped()).spawn().unwrap();
+    let mut stdin = publish.stdin.take().unwrap();
+    let feeder = thread::spawn(move || while stdin.write_all(&seq(1000)).is_ok() {});
+    let mut lines = BufReader::new(sub.stdout.take().unwrap()).lines();
+    assert_eq!(lines.next().unwrap().unwrap(), "1");
+    drop(lines);
+    let sub = finish(sub);
+    assert_success("sub", &sub);
+    assert_eq!(stderr(&sub), "");
+    finish(publish);
+    feeder.join().unwrap();
+}
+
+#[test]
+fn best_effort_lines_are_handed_over() {
+    let (dial, listen) = addresses();
+    let sub = tieline(&["sub", &listen, "Line@bench.in", "--format", "json"]).spawn().unwrap();
+    let mut publish = tieline(&["pub", &dial, "Line@bench.in", "--json"]).stdin(Stdio::piped()).spawn().unwrap();
+    // The last line has no line feed; a carriage return belongs to the payload.
+    feed(&mut publish, b"one\n\ntwo\r\n\xFFthree".to_vec());
+    let (publish, sub) = (finish(publish), finish(sub));
+    assert_success("pub", &publish);
+    assert_success("sub", &sub);
+    let summary = String::from_utf8(publish.stdout).unwrap();
+    assert!(summary.contains("\"lines\":4,\"published\":4"), "{summary}");
+    let lines = String::from_utf8(sub.stdout).unwrap();
+    let expected = [
+        r#"{"route":"Line@bench.in","text":"one"}"#,
+        r#"{"route":"Line@bench.in","text":""}"#,
+        r#"{"route":"Line@bench.in","text":"two\r"}"#,
+        r#"{"route":"Line@bench.in","hex":"ff7468726565"}"#,
+    ];
+    assert_eq!(lines.lines().collect::<Vec<_>>(), expected);
+}
+
+#[test]
+fn a_line_that_is_too_long_is_named_with_the_limit() {
+    for end in ["\nshort\n", ""] {
+        let (dial, listen) = addresses();
+        let sub = tieline(&["sub", &listen, "Line@bench.in"]).spawn().unwrap();
+        let mut publish =
+            tieline(&["pub", "--reliable", &dial, "Line@bench.in"]).stdin(Stdio::piped()).spawn().unwrap();
+        feed(&mut publish, [b"first\n".as_slice(), &[b'x'; 200_000], end.as_bytes()].concat());
+        let publish = finish(publish);
+        assert_eq!(publish.status.code(), Some(1));
+        let said = stderr(&publish);
+        assert!(said.contains("line 2 ") && said.contains("at most "), "{said}");
+        let sub = finish(sub);
+        assert_eq!(sub.stdout, b"first\n", "what came before is delivered");
+    }
+}
+
+#[test]
+fn a_publisher_without_an_audience_says_so() {
+    let (dial, listen) = addresses();
+    let sub = tieline(&["sub", &listen, "Line@bench.out"]).spawn().unwrap();
+    let publish = tieline(&["pub", &dial, "Line@bench.in", "--timeout", "0.3"]).spawn().unwrap();
+    let publish = finish(publish);
+    assert_eq!(publish.status.code(), Some(1));
+    assert!(stderr(&publish).contains("has not asked for Line@bench.in"), "{}", stderr(&publish));
+    assert_success("sub", &finish(sub));
+}
+
+#[test]
+fn another_type_on_the_same_path_is_said() {
+    let (dial, listen) = addresses();
+    let sub = tieline(&["sub", &listen, "Text@bench.in"]).spawn().unwrap();
+    let publish = finish(tieline(&["pub", &dial, "Line@bench.in"]).spawn().unwrap());
+    assert_eq!(publish.status.code(), Some(1));
+    assert!(stderr(&publish).contains("another type or schema"), "{}", stderr(&publish));
+    assert_success("sub", &finish(sub));
+}
+
+#[test]
+fn nobody_there_is_said_in_time() {
+    let (dial, listen) = addresses();
+    for args in [
+        ["pub", &dial, "Line@a", "--timeout", "0.3"].as_slice(),
+        &["sub", &dial, "Line@a", "--timeout", "0.3"],
+        &["sub", &listen, "Line@a", "--timeout", "0.3"],
+        &["ping", &dial, "--timeout", "0.3"],
+        &["call", &dial, "Line@a", "x", "--timeout", "0.3"],
+    ] {
+        let begin = Instant::now();
+        let output = finish(tieline(args).spawn().unwrap());
+        assert!(begin.elapsed() < Duration::from_secs(5), "{args:?}");
+        assert_eq!(output.status.code(), Some(1), "{args:?}");
+        let said = stderr(&output);
+        assert!(said.contains("no peer answered at tcp://127.0.0.1:"), "{args:?}: {said}");
+        assert_eq!(said.lines().count(), 1, "{said}");
+    }
+}
+
+#[test]
+fn wrong_usage_is_explained() {
+    for (args, said) in [
+        (["sub", "tcp://host", "Line@a"].as_slice(), "the port is missing"),
+        (&["sub", "host:1", "Line@a"], "tcp://host:1"),
+        (&["sub", "tcp://host:1", "Line"], "Type@path"),
+        (&["sub", "tcp://host:1", "Li ne@a"], "the type of a route is"),
+        (&["pub", "tcp://host:1", "Line@a..b"], "the path of a route is"),
+        (&["pub", "tcp://host:1", "Line@a", "--timeout", "soon"], "a number of seconds"),
+        (&["sub", "tcp://host:1", "Line@a", "--format", "xml"], "text, hex, json"),
+        (&["call", "tcp://host:1", "Line@a"], "PAYLOAD"),
+        (&["frobnicate"], "frobnicate"),
+    ] {
+        let output = finish(tieline(args).spawn().unwrap());
+        assert_eq!(output.status.code(), Some(2), "{args:?}");
+        assert!(stderr(&output).contains(said), "{args:?}: {}", stderr(&output));
+        assert!(output.stdout.is_empty());
+    }
+}
+
+#[test]
+fn ping_measures_and_sums_up() {
+    let (dial, listen) = addresses();
+    let sub = tieline(&["sub", &listen, "Line@a"]).spawn().unwrap();
+    let ping = tieline(&["ping", &dial, "--count", "5", "--interval", "0.02"]).spawn().unwrap();
+    let ping = finish(ping);
+    assert_success("ping", &ping);
+    assert_eq!(String::from_utf8_lossy(&ping.stdout).lines().count(), 5);
+    assert!(stderr(&ping).contains("5 round trips: min "), "{}", stderr(&ping));
+    assert_success("sub", &finish(sub));
+}
+
+#[test]
+fn the_demo_shows_samples_a_command_and_an_answer() {
+    for transport in ["pty", "tcp"] {
+        let demo = finish(tieline(&["demo", "--seconds", "1.5", "--transport", transport]).spawn().unwrap());
+        assert_success(transport, &demo);
+        let shown = String::from_utf8_lossy(&demo.stdout).into_owned();
+        assert!(shown.contains("samples/s") && shown.contains("round trip"), "{shown}");
+        let said = stderr(&demo);
+        for part in ["SetRate@board.rate: 100 samples", "GetStatus@board.status: up ", "Summary", " 0 missed"] {
+            assert!(said.contains(part), "{part:?} is not in {said}");
+        }
+        assert!(!said.contains('\x1b') && !shown.contains('\x1b'), "no colours but on a terminal");
+    }
+}
+
+#[test]
+fn the_demo_speaks_to_machines() {
+    let demo = finish(tieline(&["demo", "--seconds", "0.6", "--json"]).spawn().unwrap());
+    assert_success("demo", &demo);
+    let lines = String::from_utf8(demo.stdout).unwrap();
+    assert!(lines.lines().all(|line| line.starts_with('{') && line.ends_with('}')), "{lines}");
+    assert!(lines.lines().last().unwrap().contains("\"samples\":"), "{lines}");
+}
+
+#[test]
+fn ctrl_c_ends_cleanly() {
+    let (_, listen) = addresses();
+    let interrupt = |child: &Child| {
+        let pid = child.id().to_string();
+        assert!(Command::new("kill").args(["-INT", &pid]).status().unwrap().success());
+    };
+    let mut demo = tieline(&["demo", "--forever"]).spawn().unwrap();
+    let mut lines = BufReader::new(demo.stdout.take().unwrap()).lines();
+    lines.next().unwrap().unwrap();
+    interrupt(&demo);
+    let demo = finish(demo);
+    assert_success("demo", &demo);
+    assert!(stderr(&demo).contains("Summary"), "{}", stderr(&demo));
+
+    // Before there is a connection, too. It says nothing until then, so wait until it listens.
+    let sub = tieline(&["sub", &listen, "Line@a"]).spawn().unwrap();
+    let port = listen.trim_start_matches("tcp://").trim_end_matches("?listen");
+    let begin = Instant::now();
+    let peer = loop {
+        match std::net::TcpStream::connect(port) {
+            Ok(stream) => break stream,
+            Err(_) => assert!(begin.elapsed() < LIMIT, "it does not listen"),
+        }
+    };
+    interrupt(&sub);
+    assert_eq!(finish(sub).status.code(), Some(130));
+    drop(peer);
+}

@@ -1,0 +1,400 @@
+//! Handles over an in-process pair: what they promise, from many threads at once.
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use serde::{Deserialize, Serialize};
+use tieline_std::{
+    CallError, Connection, Ended, Error, Event, IntentOptions, InterestOptions, Named, Options, Refusal, Route, route,
+};
+
+const LONG: Duration = Duration::from_secs(20);
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Note {
+    number: u64,
+    text: String,
+}
+
+impl Named for Note {
+    const TYPE: &'static str = "Note";
+}
+
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Double(u32);
+
+impl Named for Double {
+    const TYPE: &'static str = "Double";
+}
+
+const NOTES: Route<Note> = Route::new("pair.notes");
+const ACKS: Route<Note> = Route::new("pair.acks");
+const DOUBLE: Route<Double> = Route::new("pair.double");
+
+fn pair() -> (Connection, Connection) {
+    let named = |name| Options { name, ..Options::default() };
+    Connection::pair(named("a"), named("b")).expect("a pair")
+}
+
+fn note(number: u64) -> Note {
+    Note { number, text: format!("note {number}") }
+}
+
+#[test]
+fn both_sides_know_each_other() {
+    let (a, b) = pair();
+    assert_eq!((a.peer().unwrap().name.as_str(), b.peer().unwrap().name.as_str()), ("b", "a"));
+    assert!(matches!(a.events().recv_timeout(LONG), Ok(Event::Established { peer }) if peer == "b"));
+    assert!(a.next_rtt(0, LONG).unwrap().samples > 0);
+}
+
+#[test]
+fn reliable_messages_come_once_and_in_order_both_ways_at_once() {
+    const COUNT: u64 = 50_000;
+    let (a, b) = pair();
+    thread::scope(|scope| {
+        for (here, there, route) in [(&a, &b, &NOTES), (&b, &a, &ACKS)] {
+            let publisher = here.publisher(route, IntentOptions::reliable()).unwrap();
+            let subscriber = there.subscriber(route).unwrap();
+            scope.spawn(move || {
+                publisher.wait_audience(LONG).unwrap();
+                for number in 0..COUNT {
+                    publisher.publish(&note(number)).unwrap();
+                }
+                here.flush(LONG).unwrap();
+                let progress = publisher.progress();
+                assert_eq!((progress.published, progress.delivered), (COUNT, COUNT));
+            });
+            scope.spawn(move || {
+                for number in 0..COUNT {
+                    assert_eq!(subscriber.recv().unwrap(), note(number));
+                }
+            });
+        }
+    });
+}
+
+#[test]
+fn many_threads_share_a_connection() {
+    const EACH: u32 = 2_000;
+    let (a, b) = pair();
+    let service = b.responder::<Double, Double>(&DOUBLE).unwrap();
+    let server = thread::spawn(move || {
+        service.serve(|Double(n)| if n % 10 == 7 { Err(Refusal::new(20, "no sevens")) } else { Ok(Double(n * 2)) })
+    });
+    let call = a.caller::<Double, Double>(&DOUBLE);
+    while matches!(call.call(&Double(1), LONG), Err(CallError::NoService)) {}
+    let publisher = a.publisher(&NOTES, IntentOptions::reliable()).unwrap();
+    let subscriber = b.subscriber(&NOTES).unwrap();
+    publisher.wait_audience(LONG).unwrap();
+    thread::scope(|scope| {
+        for thread in 0..4 {
+            let call = call.clone();
+            scope.spawn(move || {
+                for n in 0..EACH {
+                    match call.call(&Double(n), LONG) {
+                        Ok(Double(twice)) => assert_eq!(twice, n * 2),
+                        Err(CallError::Refused { code: 20, text }) => {
+                            assert_eq!((n % 10, text.as_str()), (7, "no sevens"));
+                        }
+                        Err(error) => panic!("thread {thread}, {n}: {error}"),
+                    }
+                }
+            });
+            let publisher = &publisher;
+            scope.spawn(move || {
+                for number in 0..u64::from(EACH) {
+                    publisher.publish(&note(number)).unwrap();
+                }
+            });
+        }
+        scope.spawn(|| {
+            let mut sum = 0;
+            for _ in 0..4 * EACH {
+                sum += subscriber.recv().unwrap().number;
+            }
+            assert_eq!(sum, 4 * (0..u64::from(EACH)).sum::<u64>());
+        });
+    });
+    a.close(LONG).unwrap();
+    server.join().unwrap().unwrap();
+}
+
+#[test]
+fn a_reader_that_does_not_read_holds_up_only_its_own_route() {
+    let (a, b) = pair();
+    let slow = a.publisher(&NOTES, IntentOptions::reliable()).unwrap().with_timeout(Duration::ZERO);
+    let quick = a.publisher(&ACKS, IntentOptions::reliable()).unwrap();
+    let unread = b.subscriber(&NOTES).unwrap();
+    let read = b.subscriber(&ACKS).unwrap();
+    slow.wait_audience(LONG).unwrap();
+    quick.wait_audience(LONG).unwrap();
+    let mut count = 0;
+    let full = loop {
+        match slow.publish(&note(count)) {
+            Ok(()) => count += 1,
+            Err(error) => break error,
+        }
+    };
+    assert!(matches!(full, Error::TimedOut), "{full}");
+    assert!(!slow.try_publish(&note(count)).unwrap());
+    assert!(matches!(a.flush(Duration::from_millis(10)), Err(Error::TimedOut)));
+    for number in 0..1000 {
+        quick.publish(&note(number)).unwrap();
+        assert_eq!(read.recv_timeout(LONG).unwrap(), note(number));
+    }
+    for number in 0..count {
+        assert_eq!(unread.recv_timeout(LONG).unwrap(), note(number));
+    }
+    a.flush(LONG).unwrap();
+}
+
+#[test]
+fn dropping_a_handle_withdraws_it() {
+    let (a, b) = pair();
+    let publisher = a.publisher(&NOTES, IntentOptions::reliable()).unwrap();
+    let subscriber = b.subscriber(&NOTES).unwrap();
+    publisher.wait_audience(LONG).unwrap();
+    assert!(matches!(a.publisher(&NOTES, IntentOptions::reliable()), Err(Error::Declare(_))), "twice");
+    drop(subscriber);
+    let events = a.events();
+    while !matches!(events.recv_timeout(LONG).unwrap(), Event::Audience { present: false, .. }) {}
+    let error = publisher.publish(&note(0)).unwrap_err();
+    assert!(error.is_transient() && error.to_string().contains("nobody is interested"), "{error}");
+    drop(publisher);
+    let publisher = a.publisher(&NOTES, IntentOptions::best_effort()).unwrap();
+    let subscriber = b.subscriber(&NOTES).unwrap();
+    publisher.wait_audience(LONG).unwrap();
+    publisher.publish(&note(1)).unwrap();
+    assert_eq!(subscriber.recv_timeout(LONG).unwrap(), note(1));
+}
+
+#[test]
+fn messages_that_fail_are_reported_by_flush_and_as_an_event() {
+    let (a, b) = pair();
+    let publisher = a.publisher(&NOTES, IntentOptions::reliable()).unwrap();
+    let subscriber = b.subscriber(&NOTES).unwrap();
+    publisher.wait_audience(LONG).unwrap();
+    for number in 0..10 {
+        publisher.publish(&note(number)).unwrap();
+    }
+    subscriber.recv_timeout(LONG).unwrap();
+    drop(subscriber);
+    let error = a.flush(LONG).unwrap_err();
+    assert!(matches!(error, Error::Undelivered { messages: 9 }), "{error}");
+    a.flush(LONG).expect("reported once");
+    let mut failed = 0;
+    let events = a.events();
+    while let Some(event) = events.try_recv() {
+        if let Event::Failed { messages, route, .. } = event {
+            assert_eq!(route, *NOTES.name());
+            failed += messages;
+        }
+    }
+    assert_eq!(failed, 9);
+    assert_eq!(publisher.progress().delivered, 1);
+}
+
+#[test]
+fn each_way_in_which_a_request_fails_is_told_apart() {
+    let (a, b) = pair();
+    let call = a.caller::<Double, Double>(&DOUBLE);
+    assert!(matches!(call.call(&Double(1), LONG), Err(CallError::NoService)));
+    let service = b.responder::<Double, Double>(&DOUBLE).unwrap();
+    // Answers come late, out of order, or not at all.
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            let first = service.recv().unwrap();
+            let second = service.recv().unwrap();
+            let third = service.recv().unwrap();
+            for request in [second, first] {
+                let Double(n) = *request.message();
+                request.respond(&Double(n + 1)).unwrap();
+            }
+            drop(third);
+        });
+        let calls: Vec<_> = (0..3u32)
+            .map(|n| {
+                let call = call.clone();
+                let timeout = if n == 2 { Duration::from_millis(50) } else { LONG };
+                let waits = scope.spawn(move || call.call(&Double(n), timeout));
+                // In this order: the service has as many as we have sent.
+                while b.stats().frames_in == 0 {
+                    thread::yield_now();
+                }
+                waits
+            })
+            .collect();
+        let mut answered = 0;
+        for call in calls {
+            match call.join().unwrap() {
+                Ok(Double(_)) => answered += 1,
+                Err(error) => assert!(matches!(error, CallError::TimedOut), "{error}"),
+            }
+        }
+        assert!(answered >= 1);
+    });
+    let raw = a.raw_caller(DOUBLE.name()).with_room(2);
+    thread::scope(|scope| {
+        scope.spawn(|| service.recv().unwrap().respond(&Double(1)).unwrap());
+        assert!(matches!(raw.call(&[], LONG), Err(CallError::Malformed)));
+        assert_eq!(raw.call(&[9], LONG).unwrap(), [1]);
+    });
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            let request = service.recv().unwrap();
+            assert!(request.respond(&Double(u32::MAX)).is_err());
+        });
+        let error = raw.call(&[9], Duration::from_millis(200)).unwrap_err();
+        assert!(matches!(error, CallError::TimedOut | CallError::AnswerTooLarge { .. }), "{error}");
+    });
+}
+
+#[test]
+fn every_blocked_call_returns_when_the_connection_ends() {
+    let (a, b) = pair();
+    let subscriber = a.subscriber(&NOTES).unwrap();
+    let call = a.caller::<Double, Double>(&DOUBLE);
+    let service = b.responder::<Double, Double>(&DOUBLE).unwrap();
+    let publisher = a.publisher(&ACKS, IntentOptions::reliable()).unwrap();
+    let unread = b.subscriber(&ACKS).unwrap();
+    publisher.wait_audience(LONG).unwrap();
+    let events = a.events();
+    thread::scope(|scope| {
+        scope.spawn(|| assert!(matches!(subscriber.recv(), Err(Error::Ended(_)))));
+        scope.spawn(|| {
+            let error = call.call(&Double(1), LONG).unwrap_err();
+            assert!(matches!(error, CallError::Ended(_)), "{error}");
+        });
+        scope.spawn(|| {
+            let error = (0..).find_map(|number| publisher.publish(&note(number)).err()).unwrap();
+            assert!(matches!(error, Error::Ended(_)), "{error}");
+        });
+        scope.spawn(|| {
+            let last = events.last();
+            assert!(matches!(last, Some(Event::Ended(Ended::Closed(_)))), "{last:?}");
+        });
+        // The request is there, so the caller waits; the window is full, so the publisher does.
+        let request = service.recv().unwrap();
+        while publisher.undelivered() < 1000 {
+            thread::yield_now();
+        }
+        drop((unread, request));
+        b.close(Duration::ZERO).unwrap();
+    });
+    assert!(a.ended().unwrap().is_orderly());
+    let error = publisher.publish(&note(0)).unwrap_err();
+    assert!(matches!(error, Error::Ended(_)), "{error}");
+    assert!(matches!(a.subscriber(&ACKS), Err(Error::Ended(_))));
+}
+
+#[test]
+fn close_delivers_what_was_published_and_what_was_answered() {
+    for turn in 0..50 {
+        let (a, b) = pair();
+        let publisher = a.publisher(&NOTES, IntentOptions::reliable()).unwrap();
+        let subscriber = b.subscriber(&NOTES).unwrap();
+        let reader = thread::spawn(move || subscriber.map(|note| note.unwrap().number).collect::<Vec<_>>());
+        publisher.wait_audience(LONG).unwrap();
+        for number in 0..turn {
+            publisher.publish(&note(number)).unwrap();
+        }
+        a.close(LONG).unwrap();
+        assert_eq!(reader.join().unwrap(), (0..turn).collect::<Vec<_>>());
+        assert_eq!(publisher.progress().delivered, turn);
+    }
+}
+
+#[test]
+fn a_reader_that_closes_has_told_what_it_took() {
+    for count in 1..50 {
+        let (a, b) = pair();
+        let publisher = a.publisher(&NOTES, IntentOptions::reliable()).unwrap();
+        let subscriber = b.subscriber(&NOTES).unwrap();
+        publisher.wait_audience(LONG).unwrap();
+        let reader = thread::spawn(move || {
+            for number in 0..count {
+                assert_eq!(subscriber.recv().unwrap().number, number);
+            }
+            b.close(LONG).unwrap();
+        });
+        for number in 0..count {
+            publisher.publish(&note(number)).unwrap();
+        }
+        a.flush(LONG).unwrap_or_else(|error| panic!("{count}: {error}"));
+        assert_eq!(publisher.progress().delivered, count);
+        reader.join().unwrap();
+    }
+}
+
+#[test]
+fn bytes_of_any_kind_and_size_go_through() {
+    let (a, b) = pair();
+    let name = route("Blob@pair.bytes").unwrap();
+    let publisher = a.raw_publisher(name, IntentOptions::reliable()).unwrap();
+    let options = InterestOptions { window: Some(200_000), ttl: None };
+    let subscriber = b.raw_subscriber(name, options).unwrap();
+    publisher.wait_audience(LONG).unwrap();
+    let limit = publisher.payload_limit().unwrap();
+    assert!(limit > 50_000, "{limit}");
+    let blob = |len: usize| (0..len).map(|i| (i * 7 % 256) as u8).collect::<Vec<_>>();
+    let lengths = [0, 1, 127, 128, 16_383, 16_384, limit - 1, limit];
+    thread::scope(|scope| {
+        scope.spawn(|| publisher.publish_all(&lengths.map(blob)).unwrap());
+        let mut payload = Vec::new();
+        for len in lengths {
+            subscriber.recv_into(&mut payload).unwrap();
+            assert!(payload == blob(len), "{len} bytes");
+        }
+    });
+    let error = publisher.publish(&blob(limit + 1)).unwrap_err();
+    assert!(error.to_string().contains(&limit.to_string()), "{error}");
+}
+
+#[test]
+fn best_effort_reaches_a_reader_that_keeps_up() {
+    let (a, b) = pair();
+    let publisher = a.publisher(&NOTES, IntentOptions::best_effort()).unwrap();
+    let subscriber = b.subscriber(&NOTES).unwrap();
+    publisher.wait_audience(LONG).unwrap();
+    for number in 0..2000 {
+        publisher.publish(&note(number)).unwrap();
+        assert_eq!(subscriber.recv_timeout(LONG).unwrap().number, number);
+    }
+    a.flush(LONG).unwrap();
+}
+
+#[test]
+fn a_conflict_is_told_and_harms_nothing_else() {
+    const OTHER: Route<Double> = Route::new("pair.notes");
+    let (a, b) = pair();
+    let publisher = a.publisher(&NOTES, IntentOptions::reliable()).unwrap();
+    let _other = b.subscriber(&OTHER).unwrap();
+    let error = publisher.wait_audience(LONG).unwrap_err();
+    assert!(error.to_string().contains("another type"), "{error}");
+    let events = b.events();
+    while !matches!(events.recv_timeout(LONG).unwrap(), Event::RouteConflict { .. }) {}
+    let acks = a.publisher(&ACKS, IntentOptions::reliable()).unwrap();
+    let read = b.subscriber(&ACKS).unwrap();
+    acks.wait_audience(LONG).unwrap();
+    acks.publish(&note(3)).unwrap();
+    assert_eq!(read.recv_timeout(LONG).unwrap(), note(3));
+}
+
+#[test]
+fn the_keeper_answers_while_nobody_waits() {
+    let quick = Options {
+        ping_interval: Duration::from_millis(20),
+        silence: Duration::from_millis(400),
+        ..Options::default()
+    };
+    let (a, b) = Connection::pair(quick, quick).unwrap();
+    // Nobody calls anything on b; a waits for longer than its patience with a silent peer.
+    let begin = Instant::now();
+    let mut known = 0;
+    while begin.elapsed() < Duration::from_millis(1200) {
+        known = a.next_rtt(known, LONG).unwrap().samples;
+    }
+    assert!(known > 10, "{known} round trips");
+    assert!(a.ended().is_none() && b.ended().is_none());
+}
