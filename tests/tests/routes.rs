@@ -55,6 +55,7 @@ fn intent_and_interest_may_come_in_any_order_and_late() {
                     sim.run(1);
                 }
                 let (intent, interest) = (intent.unwrap(), interest.unwrap());
+                sim.run(100);
                 assert!(sim[A].has_audience(intent), "{quality:?} {intent_at:?} {interest_at:?}");
                 passes(&mut sim, A, intent, interest);
                 let publisher = Event::Publisher { route: sim[B].id(interest), present: true };
@@ -401,6 +402,7 @@ fn a_message_too_large_for_the_window_or_the_frame_is_refused_with_the_limit() {
 
 #[test]
 fn a_number_that_is_used_again_never_brings_messages_of_the_old_route() {
+    let mut heard_at_all = 0;
     for_seeds(150, |seed, mut rng| {
         let line = LineConfig {
             frame_loss: 0.2,
@@ -441,8 +443,9 @@ fn a_number_that_is_used_again_never_brings_messages_of_the_old_route() {
         sim.run(8_000);
         let (_, _, open) = sim[A].app.ends();
         assert_eq!(open, 0, "a ticket has no end");
-        assert!(heard[0] + heard[1] > 0, "nothing was heard at all");
+        heard_at_all += heard[0].min(heard[1]);
     });
+    assert!(heard_at_all > 0, "the story never came to its point");
 }
 
 #[test]

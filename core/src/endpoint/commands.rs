@@ -272,7 +272,6 @@ impl Core {
         sink.write(header.written());
         write(&mut sink).map_err(|EncodeError| RequestError::Encode)?;
         let (len, overflowed) = (sink.len(), sink.overflowed());
-        let limit = limit.min(self.record_max.saturating_sub(CONTROL_HEADER_MAX));
         if len - header.len() > limit {
             return Err(RequestError::TooLarge { limit }.into());
         }
@@ -308,7 +307,6 @@ impl Core {
         write: impl FnOnce(&mut Sink<'_>) -> Result<(), EncodeError>,
     ) -> nb::Result<(), RespondError> {
         let limit = self.control_payload_limit(t.tx.len());
-        let limit = limit.min(self.record_max.saturating_sub(CONTROL_HEADER_MAX));
         let place = results::find_open(t.served, self.session, request).ok_or(RespondError::Unknown)?;
         let limit = limit.min(place.room as usize);
         let mut buffer = [0; CONTROL_HEADER_MAX];

@@ -455,7 +455,7 @@ impl Core {
         };
         let frame = self.send_max().saturating_sub(self.link.framing.check_len() + overhead);
         let store = (tx_len / 2).saturating_sub(RECORD_LEN);
-        frame.min(slot.largest_payload()).min(store)
+        frame.min(slot.largest_payload()).min(store).min(self.peer.message_max as usize)
     }
 
     /// Largest payload of a request or an answer.

@@ -15,7 +15,7 @@ use crate::limits::{
     GREETING_SLOWEST_MS, NAME_MAX,
 };
 use crate::log::log;
-use crate::outbox::{Outbox, RECORD_LEN};
+use crate::outbox::Outbox;
 use crate::packet::{HelloBody, SeqWidth};
 use crate::ping::Ping;
 use crate::reliable::{Receiver, Sender, WINDOW_NARROW, WINDOW_WIDE};
@@ -93,8 +93,6 @@ pub(super) struct Core {
     pub(super) receiver: Receiver,
     pub(super) rto: Rto,
     pub(super) outbox: Outbox,
-    /// Largest payload that TX takes at all.
-    pub(super) record_max: usize,
     /// Number of the control channel's last packet, if any was sent in this session.
     pub(super) last_control: Option<u32>,
     pub(super) ping: Ping,
@@ -151,7 +149,6 @@ impl Core {
             receiver: Receiver::new(0),
             rto: Rto::new(),
             outbox: Outbox::new(),
-            record_max: 0,
             last_control: None,
             ping: Ping::new(),
             ping_due: false,
@@ -207,7 +204,6 @@ impl Core {
         let ms = |span: Duration| u32::try_from(span.as_millis()).unwrap_or(u32::MAX).max(1);
         self.ping_ms = ms(config.ping_interval);
         self.silence_ms = ms(config.silence);
-        self.record_max = (t.tx.len() / 2).saturating_sub(RECORD_LEN);
         self.requests_held = u8::try_from(t.served.len()).unwrap_or(u8::MAX);
         self.handshake.start(boot_nonce);
     }
