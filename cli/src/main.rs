@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
-use tieline_std::{Address, Options, RouteName};
+use tieline_std::{Address, Connection, Options, RouteName};
 
 /// Typed, named messages between this PC and a board (or another program).
 ///
@@ -76,13 +76,16 @@ struct Peer {
 }
 
 impl Peer {
-    /// Opens the connection; from then on an interrupt closes it.
-    fn open(&self, options: Options) -> Result<tieline_std::Connection> {
+    /// Opens the connection, which an interrupt closes, and sees that it is closed however the talk ends.
+    fn talk(&self, options: Options, talk: impl FnOnce(&Connection) -> Result<ExitCode>) -> Result<ExitCode> {
         let name = if options.name.is_empty() { "tieline" } else { options.name };
         let options = Options { name, timeout: self.timeout, ..options };
-        let connection = tieline_std::Connection::open(&self.address, options)?;
+        let connection = Connection::open(&self.address, options)?;
         interrupt::closes(&connection);
-        Ok(connection)
+        let done = talk(&connection);
+        // Whether everything is delivered is for the talk to find out; this only tells the peer.
+        let _ = connection.close(Duration::from_millis(500));
+        done
     }
 
     /// How long the peer's program is waited for once it is connected.

@@ -18,20 +18,20 @@ pub(crate) struct Rto {
     variation: u32,
     /// How many times in a row it has ended: each doubles it.
     backoff: u8,
-    /// Never below the time of two largest frames on the line.
-    floor: u32,
+    /// Time of the largest frame on the line.
+    frame: u32,
     /// The packet that is being measured, and when it left.
     timed: Option<(u32, Instant)>,
 }
 
 impl Rto {
     pub(crate) const fn new() -> Self {
-        Self { srtt: 0, variation: 0, backoff: 0, floor: 0, timed: None }
+        Self { srtt: 0, variation: 0, backoff: 0, frame: 0, timed: None }
     }
 
     /// For a line on which the largest frame takes `frame_us`.
     pub(crate) fn start(frame_us: u32) -> Self {
-        Self { floor: frame_us.saturating_mul(2), ..Self::new() }
+        Self { frame: frame_us, ..Self::new() }
     }
 
     /// A packet was transmitted.
@@ -64,10 +64,12 @@ impl Rto {
     /// The time-out in microseconds.
     pub(crate) fn micros(&self) -> u32 {
         let base = match self.srtt {
-            0 => INITIAL_US,
-            srtt => srtt.saturating_add(self.variation.saturating_mul(4)),
+            0 => INITIAL_US.max(self.frame.saturating_mul(4)),
+            // A frame more or less in the way is the granularity (RFC 6298, 2.3).
+            srtt => srtt.saturating_add(self.variation.saturating_mul(4).max(self.frame)),
         };
-        let floor = self.floor.max(FLOOR_US);
+        // Our frame, the one that the peer is sending meanwhile, and the one that brings the acknowledgement.
+        let floor = self.frame.saturating_mul(3).max(FLOOR_US);
         let base = base.max(floor);
         let ceiling = CEILING_US.max(floor);
         u32::try_from(u64::from(base) << self.backoff).unwrap_or(u32::MAX).min(ceiling)

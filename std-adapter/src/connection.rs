@@ -29,9 +29,11 @@ const DIAL_AGAIN: Duration = Duration::from_millis(100);
 const HANDSHAKE_LIMIT: Duration = Duration::from_secs(5);
 /// How long to wait, at the most, for the peer to close the line after us.
 const LINGER: Duration = Duration::from_millis(500);
+/// The same when the last handle is dropped without a word.
+const LINGER_DROP: Duration = Duration::from_millis(100);
 
 /// A connection with one peer. Clones are the same connection; it lives until it is closed or lost, or the last
-/// clone and handle are gone.
+/// clone and handle are gone: then the peer is told, and nothing is waited for but that, for 100 ms at the most.
 #[derive(Debug, Clone)]
 pub struct Connection {
     inner: Arc<Inner>,
@@ -153,7 +155,11 @@ impl Connection {
         let failed = engine.routes.iter_mut().map(|route| std::mem::take(&mut route.unreported)).sum();
         match flushed {
             Err(stop) => Err(stop.into()),
-            Ok(()) if failed > 0 => Err(Error::Undelivered { messages: failed }),
+            Ok(()) if failed > 0 => match &engine.over {
+                // Why they failed says more.
+                Some(ended) => Err(Error::Ended(ended.clone())),
+                None => Err(Error::Undelivered { messages: failed }),
+            },
             Ok(()) => Ok(()),
         }
     }
@@ -167,6 +173,9 @@ impl Connection {
         let until = deadline(limit);
         let flushed = self.flush(limit);
         // What the peer is to know of what was taken here goes before the end of the session, too.
+        let mut engine = self.shared().lock();
+        engine.stop_reading();
+        self.shared().send(engine);
         let told = |engine: &mut Engine| (engine.is_written() && !engine.endpoint.wants_transmit()).then_some(());
         let _ = self.shared().wait(until, told);
         let mut engine = self.shared().lock();
@@ -307,12 +316,19 @@ impl Drop for Inner {
     fn drop(&mut self) {
         let mut engine = self.shared.lock();
         engine.abandoned = true;
-        if engine.over.is_none() {
-            engine.close(0);
+        let closes = engine.over.is_none() && engine.established;
+        if closes {
             engine = self.shared.pump(engine).0;
+            engine.close(0);
         }
         self.shared.announce(&mut engine);
         drop(engine);
+        if closes {
+            // Closing a line on which something still comes may take back what was sent last.
+            let until = Instant::now() + LINGER_DROP;
+            self.shared.drain(until);
+            self.shared.linger(until);
+        }
         self.shared.line.finish();
         if let Some(keeper) = self.keeper.take() {
             // It never panics, and if it did it could do no harm here.

@@ -71,7 +71,7 @@ pub(crate) struct Declared {
     pub(crate) published: u64,
     pub(crate) delivered: u64,
     /// Certainly not delivered.
-    pub(crate) not_sent: u64,
+    pub(crate) not_delivered: u64,
     /// Nobody can say.
     pub(crate) in_doubt: u64,
     /// Failures that no flush has reported yet.
@@ -85,7 +85,7 @@ pub(crate) const RESPONDER: u8 = 1 << 2;
 
 impl Declared {
     pub(crate) const fn new(id: RouteId, name: &'static RouteName) -> Self {
-        Self { id, name, handles: 0, published: 0, delivered: 0, not_sent: 0, in_doubt: 0, unreported: 0 }
+        Self { id, name, handles: 0, published: 0, delivered: 0, not_delivered: 0, in_doubt: 0, unreported: 0 }
     }
 }
 
@@ -109,7 +109,8 @@ impl Engine {
             waiters: 0,
             flushing: 0,
             keeper_asleep: false,
-            urgent: false,
+            // There is a greeting to send.
+            urgent: true,
             abandoned: false,
             taken: 0,
             writer: Some(Box::new(writer)),
@@ -133,6 +134,15 @@ impl Engine {
         self.digest_with(cause.as_ref());
         self.end(Ended::Lost { reason: LostReason::LinkDown, cause });
         self.digest();
+    }
+
+    /// Takes all interests back: the peer is told exactly what was taken, and that nothing more will be.
+    pub(crate) fn stop_reading(&mut self) {
+        for declared in &self.routes {
+            if declared.handles & SUBSCRIBER != 0 {
+                self.endpoint.withdraw_interest(declared.id);
+            }
+        }
     }
 
     /// Ends the session on purpose.
@@ -183,8 +193,8 @@ impl Engine {
                     if let Some(declared) = self.declared(ticket.route) {
                         declared.unreported += 1;
                         match reason {
-                            FailReason::NotSent => declared.not_sent += 1,
-                            _ => declared.in_doubt += 1,
+                            FailReason::NotSent | FailReason::NoAudience => declared.not_delivered += 1,
+                            FailReason::SessionLost | FailReason::PeerRestarted => declared.in_doubt += 1,
                         }
                     }
                     self.tell(ticket.route, |route| Event::Failed { route, messages: 1, reason });

@@ -88,3 +88,8 @@ pub use tieline::{
     self, CloseReason, FailReason, IntentOptions, InterestOptions, LostReason, Message, Named, Peer, Priority, Quality,
     Route, RouteName, RttStats, Stats,
 };
+
+/// The examples of the README compile.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+mod readme {}

@@ -177,7 +177,7 @@ fn a_cut_line_is_an_error_of_every_blocked_call() {
         assert!(flushed.is_err());
     });
     let progress = publisher.progress();
-    assert_eq!(progress.published, progress.delivered + progress.in_doubt + progress.not_sent, "{progress:?}");
+    assert_eq!(progress.published, progress.delivered + progress.in_doubt + progress.not_delivered, "{progress:?}");
 }
 
 #[test]

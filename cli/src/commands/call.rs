@@ -8,9 +8,8 @@ use anyhow::{Result, anyhow};
 use tieline_std::{CallError, Options, RawCaller, RouteName};
 
 use crate::format::{self, Format};
-use crate::{Peer, interrupt, route};
+use crate::{Peer, route};
 
-const CLOSE_LIMIT: Duration = Duration::from_secs(1);
 /// A peer that has just started may not have declared its service yet.
 const AGAIN: Duration = Duration::from_millis(50);
 /// Largest answer.
@@ -39,17 +38,14 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     let payload = if args.hex { from_hex(&args.payload)? } else { args.payload.clone().into_bytes() };
-    let connection = args.peer.open(Options::default())?;
-    let caller = connection.raw_caller(args.route).with_room(ROOM);
-    let answer = ask(&caller, &payload, args.peer.patience());
-    let _ = connection.close(CLOSE_LIMIT);
-    if interrupt::requested() {
-        return Ok(interrupt::exit_code());
-    }
-    let format = if args.json { Format::Json } else { args.format };
-    let answer = answer.map_err(|error| anyhow!("{}: {error}", args.route))?;
-    format::payload(&mut io::stdout().lock(), format, &args.route.to_string(), &answer)?;
-    Ok(ExitCode::SUCCESS)
+    args.peer.talk(Options::default(), |connection| {
+        let caller = connection.raw_caller(args.route).with_room(ROOM);
+        let answer = ask(&caller, &payload, args.peer.patience());
+        let answer = answer.map_err(|error| anyhow!("{}: {error}", args.route))?;
+        let format = if args.json { Format::Json } else { args.format };
+        format::payload(&mut io::stdout().lock(), format, &args.route.to_string(), &answer)?;
+        Ok(ExitCode::SUCCESS)
+    })
 }
 
 /// Asks, and asks again while there is no such service: then nothing was handled.

@@ -33,12 +33,15 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     let interval = args.interval.max(Duration::from_millis(1));
     let silence = Options::default().silence.max(interval * 2 + Duration::from_secs(1));
     let options = Options { ping_interval: interval, silence, ..Options::default() };
-    let connection = args.peer.open(options)?;
+    args.peer.talk(options, |connection| ping(args, connection, silence))
+}
+
+fn ping(args: &Args, connection: &Connection, silence: Duration) -> Result<ExitCode> {
     let name = connection.peer().map(|peer| peer.name.to_string()).unwrap_or_default();
     if !args.json {
         note(format_args!("connected to {} at {}", if name.is_empty() { "a peer" } else { &name }, args.peer.address));
     }
-    let measured = measure(args, &connection, silence * 2);
+    let measured = measure(args, connection, silence * 2);
     let rtt = connection.rtt();
     let _ = connection.close(CLOSE_LIMIT);
     if interrupt::requested() || measured.is_ok() {

@@ -39,7 +39,10 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args) -> Result<ExitCode> {
-    let connection = args.peer.open(Options::default())?;
+    args.peer.talk(Options::default(), |connection| publish(args, connection))
+}
+
+fn publish(args: &Args, connection: &Connection) -> Result<ExitCode> {
     let quality = if args.reliable { IntentOptions::reliable() } else { IntentOptions::best_effort() };
     let publisher = connection.raw_publisher(args.route, quality)?;
     let patience = args.peer.patience();
@@ -54,8 +57,8 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
 
     let mut progress = Progress::new();
     let mut lines = Lines::default();
-    let sent = send(&connection, &publisher, &mut lines, &mut progress)
-        .and_then(|()| deliver(args, &connection, &publisher, &mut progress));
+    let sent = send(connection, &publisher, &mut lines, &mut progress)
+        .and_then(|()| deliver(args, connection, &publisher, &mut progress));
     progress.clear();
     // The verdict is about the lines; whatever else was on its way is none.
     let _ = connection.close(CLOSE_LIMIT);
@@ -115,9 +118,9 @@ fn report(args: &Args, publisher: &RawPublisher, lines: &Lines, sent: Result<()>
     let read = count(lines.read, "line");
     let unread = lines.read - done.published;
     let state = if args.reliable {
-        let in_doubt = missing - done.not_sent;
-        let unsent = done.not_sent + unread;
-        format!("of {read} read, the peer took {}, {in_doubt} are in doubt and {unsent} were not sent", done.delivered)
+        let in_doubt = missing - done.not_delivered;
+        let not = done.not_delivered + unread;
+        format!("of {read} read, the peer took {}, {in_doubt} are in doubt and {not} were not delivered", done.delivered)
     } else {
         format!("of {read} read, {} were handed over", done.published)
     };
@@ -135,11 +138,11 @@ fn println_json(args: &Args, read: u64, done: &tieline_std::Progress) -> io::Res
     use std::io::Write;
     writeln!(
         io::stdout(),
-        "{{\"route\":{},\"lines\":{read},\"published\":{},\"delivered\":{},\"not_sent\":{},\"reliable\":{}}}",
+        "{{\"route\":{},\"lines\":{read},\"published\":{},\"delivered\":{},\"not_delivered\":{},\"reliable\":{}}}",
         json(&args.route.to_string()),
         done.published,
         done.delivered,
-        done.not_sent,
+        done.not_delivered,
         args.reliable
     )
 }

@@ -36,11 +36,12 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args) -> Result<ExitCode> {
-    let connection = args.peer.open(Options::default())?;
-    let subscriber = connection.raw_subscriber(args.route, InterestOptions::default())?;
-    let mut seen = 0;
-    let written = write_messages(args, &subscriber, &mut seen);
-    end(args, &connection, seen, written)
+    args.peer.talk(Options::default(), |connection| {
+        let subscriber = connection.raw_subscriber(args.route, InterestOptions::default())?;
+        let mut seen = 0;
+        let written = write_messages(args, &subscriber, &mut seen);
+        end(args, connection, seen, written)
+    })
 }
 
 /// Copies messages to standard output until there is a reason to stop.

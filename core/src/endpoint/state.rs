@@ -388,7 +388,8 @@ impl Core {
             self.handshake.on_challenge_timeout();
             self.timers.stop(Timer::Greeting);
         }
-        if self.timers.expired(Timer::Ping, now) || self.timers.expired(Timer::Probe, now) {
+        // Both are asked: a deadline that stays behind would be due at once, again and again.
+        if self.timers.expired(Timer::Ping, now) | self.timers.expired(Timer::Probe, now) {
             self.ping_due = true;
         }
         if self.timers.expired(Timer::Retransmit, now) {

@@ -19,8 +19,8 @@ pub struct Progress {
     pub published: u64,
     /// Reliable messages that the peer's application has taken.
     pub delivered: u64,
-    /// Reliable messages that were certainly not delivered.
-    pub not_sent: u64,
+    /// Reliable messages that were certainly not delivered: never sent, or not taken by a reader that is gone.
+    pub not_delivered: u64,
     /// Reliable messages of which nobody can say any more whether they were delivered.
     pub in_doubt: u64,
 }
@@ -130,7 +130,7 @@ impl RawPublisher {
         declared.map_or_else(Progress::default, |declared| Progress {
             published: declared.published,
             delivered: declared.delivered,
-            not_sent: declared.not_sent,
+            not_delivered: declared.not_delivered,
             in_doubt: declared.in_doubt,
         })
     }
