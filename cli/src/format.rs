@@ -86,7 +86,10 @@ mod tests {
     fn payloads_are_lines() {
         assert_eq!(line(Format::Text, b"a b"), "a b\n");
         assert_eq!(line(Format::Hex, &[0, 0xAF]), "00af\n");
-        assert_eq!(line(Format::Json, b"\"\\\n\x01\xC3\xA9"), "{\"route\":\"T@a\",\"text\":\"\\\"\\\\\\n\\u0001\u{e9}\"}\n");
+        assert_eq!(
+            line(Format::Json, b"\"\\\n\x01\xC3\xA9"),
+            "{\"route\":\"T@a\",\"text\":\"\\\"\\\\\\n\\u0001\u{e9}\"}\n"
+        );
         assert_eq!(line(Format::Json, &[0xFF]), "{\"route\":\"T@a\",\"hex\":\"ff\"}\n");
     }
 

@@ -60,9 +60,7 @@ fn main() -> ExitCode {
 
 /// Whoever read our output has seen enough, as in `tieline sub ... | head`.
 fn is_closed_output(error: &anyhow::Error) -> bool {
-    error
-        .downcast_ref::<std::io::Error>()
-        .is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe)
+    error.downcast_ref::<std::io::Error>().is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe)
 }
 
 /// Where the peer is and how long it is waited for.
@@ -100,7 +98,8 @@ impl Peer {
 
 fn seconds(text: &str) -> Result<Duration, String> {
     let seconds: f64 = text.parse().map_err(|_| "it is a number of seconds, as in 2.5".to_owned())?;
-    Duration::try_from_secs_f64(seconds).map_err(|_| "it is a number of seconds, as in 2.5, not below 0".to_owned())
+    Duration::try_from_secs_f64(seconds)
+        .map_err(|_| "it is a number of seconds, as in 2.5, not below 0".to_owned())
 }
 
 fn route(text: &str) -> Result<&'static RouteName, tieline::RouteError> {

@@ -73,8 +73,10 @@ fn a_hundred_thousand_lines_arrive_whoever_is_started_first() {
         let input = seq(100_000);
         let sub = || tieline(&["sub", &listen, "Line@bench.in", "--count", "100000"]).spawn().unwrap();
         let publish = || {
-            let mut child =
-                tieline(&["pub", "--reliable", &dial, "Line@bench.in"]).stdin(Stdio::piped()).spawn().unwrap();
+            let mut child = tieline(&["pub", "--reliable", &dial, "Line@bench.in"])
+                .stdin(Stdio::piped())
+                .spawn()
+                .unwrap();
             feed(&mut child, input.clone());
             child
         };
@@ -150,7 +152,11 @@ fn a_publisher_that_is_killed_fails_a_subscriber_that_waits_for_more() {
     publish.wait().unwrap();
     let sub = finish(sub);
     assert_eq!(sub.status.code(), Some(1));
-    assert!(stderr(&sub).contains("connection lost") && stderr(&sub).contains("3 of 10 messages"), "{}", stderr(&sub));
+    assert!(
+        stderr(&sub).contains("connection lost") && stderr(&sub).contains("3 of 10 messages"),
+        "{}",
+        stderr(&sub)
+    );
 }
 
 #[test]
@@ -191,7 +197,8 @@ fn closed_output_ends_quietly() {
 fn best_effort_lines_are_handed_over() {
     let (dial, listen) = addresses();
     let sub = tieline(&["sub", &listen, "Line@bench.in", "--format", "json"]).spawn().unwrap();
-    let mut publish = tieline(&["pub", &dial, "Line@bench.in", "--json"]).stdin(Stdio::piped()).spawn().unwrap();
+    let mut publish =
+        tieline(&["pub", &dial, "Line@bench.in", "--json"]).stdin(Stdio::piped()).spawn().unwrap();
     // The last line has no line feed; a carriage return belongs to the payload.
     feed(&mut publish, b"one\n\ntwo\r\n\xFFthree".to_vec());
     let (publish, sub) = (finish(publish), finish(sub));
@@ -307,7 +314,8 @@ fn the_demo_shows_samples_a_command_and_an_answer() {
         let shown = String::from_utf8_lossy(&demo.stdout).into_owned();
         assert!(shown.contains("samples/s") && shown.contains("round trip"), "{shown}");
         let said = stderr(&demo);
-        for part in ["SetRate@board.rate: 100 samples", "GetStatus@board.status: up ", "Summary", " 0 missed"] {
+        for part in ["SetRate@board.rate: 100 samples", "GetStatus@board.status: up ", "Summary", " 0 missed"]
+        {
             assert!(said.contains(part), "{part:?} is not in {said}");
         }
         assert!(!said.contains('\x1b') && !shown.contains('\x1b'), "no colours but on a terminal");

@@ -147,10 +147,15 @@ impl Address {
         }
         let understood = format!("a serial port, device `{place}`");
         if options.listen {
-            return Err(Problem::new("a serial port does not listen: leave `listen` away", understood, EXAMPLE));
+            return Err(Problem::new(
+                "a serial port does not listen: leave `listen` away",
+                understood,
+                EXAMPLE,
+            ));
         }
         if options.serial_framing == Some(false) {
-            let wrong = "framing=stream loses its place for good when a byte is lost, which a serial port may do";
+            let wrong =
+                "framing=stream loses its place for good when a byte is lost, which a serial port may do";
             return Err(Problem::new(wrong, understood, EXAMPLE));
         }
         let carrier = Carrier::Serial { path: place.to_owned() };
@@ -215,7 +220,8 @@ impl Stated {
                 ("baud", value) => stated.baud.replace(parse_baud(value)?).is_some(),
                 ("framing", value) => stated.serial_framing.replace(parse_framing(value)?).is_some(),
                 _ => {
-                    let wrong = format!("`{name}` is not an option; there are listen, baud=N and framing=serial");
+                    let wrong =
+                        format!("`{name}` is not an option; there are listen, baud=N and framing=serial");
                     return Err(Problem::new(wrong, "", EXAMPLES));
                 }
             };
@@ -274,12 +280,14 @@ fn split_host(place: &str) -> Result<(String, u16), Problem> {
         return Err(Problem::new(wrong, "TCP", EXAMPLE));
     }
     if host.contains(['/', '@', ' ']) {
-        let wrong = format!("`{host}` is not a host: nothing but host and port stand before the question mark");
+        let wrong =
+            format!("`{host}` is not a host: nothing but host and port stand before the question mark");
         return Err(Problem::new(wrong, "TCP", EXAMPLE));
     }
     let understood = format!("TCP, host `{host}`");
     let port = port.filter(|port| !port.is_empty());
-    let port = port.ok_or_else(|| Problem::new("the port is missing", &*understood, format!("tcp://{place}:4100")))?;
+    let port =
+        port.ok_or_else(|| Problem::new("the port is missing", &*understood, format!("tcp://{place}:4100")))?;
     let number = port.parse().map_err(|_| {
         let wrong = format!("`{port}` is not a port, which is a number from 1 to 65535");
         Problem::new(wrong, understood, EXAMPLE)
@@ -287,7 +295,8 @@ fn split_host(place: &str) -> Result<(String, u16), Problem> {
     Ok((host.to_owned(), number))
 }
 
-const EXAMPLES: &str = "tcp://192.168.0.7:4100, tcp://0.0.0.0:4100?listen or serial:///dev/ttyUSB0?baud=921600";
+const EXAMPLES: &str =
+    "tcp://192.168.0.7:4100, tcp://0.0.0.0:4100?listen or serial:///dev/ttyUSB0?baud=921600";
 
 /// Why a text is not an [`Address`]: what is wrong, what was understood, and one that is right.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -6,27 +6,28 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use tieline::{
-    Config, Endpoint, IntentOptions, InterestOptions, Message, Peer, Route, RouteName, RttStats, ServiceOptions, Stats,
+    Config, Endpoint, IntentOptions, InterestOptions, Message, Peer, Route, RouteName, RttStats,
+    ServiceOptions, Stats,
 };
 
 use crate::address::Address;
 use crate::driver::{Shared, Stop};
 use crate::engine::Engine;
 use crate::error::{Ended, Error, is_transient};
-use crate::event::Event;
+use crate::events::Events;
 use crate::handles::{
     Caller, Publisher, RawCaller, RawPublisher, RawResponder, RawSubscriber, Responder, Subscriber,
 };
-use crate::link::{self, Line, Waiting};
+use crate::link::{self, Line};
+use crate::listener::Listener;
 use crate::options::Options;
 use crate::storage::Boxed;
-use crate::waker::Waker;
 use crate::writer::Writer;
 
 /// A first dial is tried again that often.
 const DIAL_AGAIN: Duration = Duration::from_millis(100);
-/// Who has come to a listener has that long to speak Tieline before the next one is heard.
-const HANDSHAKE_LIMIT: Duration = Duration::from_secs(5);
+/// Two ends of one process have found each other by then.
+const PAIR_LIMIT: Duration = Duration::from_secs(5);
 /// How long to wait, at the most, for the peer to close the line after us.
 const LINGER: Duration = Duration::from_millis(500);
 /// The same when the last handle is dropped without a word.
@@ -87,13 +88,13 @@ impl Connection {
     pub fn pair(a: Options, b: Options) -> Result<(Self, Self), Error> {
         let (line_a, line_b) = link::pair().map_err(system)?;
         let (a, b) = (Self::begin(line_a, a)?, Self::begin(line_b, b)?);
-        let deadline = Some(Instant::now() + HANDSHAKE_LIMIT);
+        let deadline = Some(Instant::now() + PAIR_LIMIT);
         a.wait_established(deadline)?;
         b.wait_established(deadline)?;
         Ok((a, b))
     }
 
-    fn establish(line: Line, options: Options, deadline: Option<Instant>) -> Result<Self, Error> {
+    pub(crate) fn establish(line: Line, options: Options, deadline: Option<Instant>) -> Result<Self, Error> {
         let connection = Self::begin(line, options)?;
         connection.wait_established(deadline)?;
         Ok(connection)
@@ -110,8 +111,7 @@ impl Connection {
         endpoint.start(config, u64::from_le_bytes(nonce));
         endpoint.handle_connect(tieline::Instant::ZERO, line.link).map_err(Error::Options)?;
         let writer = Writer::new(&line, endpoint.transmit_max());
-        let waker = Waker::new().map_err(system)?;
-        let shared = Arc::new(Shared::new(epoch, line, Engine::new(endpoint, writer), waker));
+        let shared = Arc::new(Shared::new(epoch, line, Engine::new(endpoint, writer)).map_err(system)?);
         let keeper = std::thread::Builder::new().name("tieline".to_owned()).spawn({
             let shared = Arc::clone(&shared);
             move || shared.keep()
@@ -147,11 +147,8 @@ impl Connection {
     /// [`Error::TimedOut`] after `limit`; [`Error::Undelivered`] when messages have failed since the last flush;
     /// [`Error::Ended`] when the connection ended before.
     pub fn flush(&self, limit: Duration) -> Result<(), Error> {
-        let deadline = deadline(limit);
-        self.shared().lock().flushing += 1;
-        let flushed = self.shared().wait(deadline, |engine| engine.is_flushed().then_some(()));
+        let flushed = self.shared().wait_sent(deadline(limit), Engine::is_flushed);
         let mut engine = self.shared().lock();
-        engine.flushing -= 1;
         let failed = engine.routes.iter_mut().map(|route| std::mem::take(&mut route.unreported)).sum();
         match flushed {
             Err(stop) => Err(stop.into()),
@@ -176,8 +173,12 @@ impl Connection {
         let mut engine = self.shared().lock();
         engine.stop_reading();
         self.shared().send(engine);
-        let told = |engine: &mut Engine| (engine.is_written() && !engine.endpoint.wants_transmit()).then_some(());
-        let _ = self.shared().wait(until, told);
+        let linger = |until: Option<Instant>| {
+            let (now, most) = (Instant::now(), Instant::now() + LINGER);
+            until.map_or(most, |until| until.clamp(now, most))
+        };
+        let told = |engine: &Engine| engine.is_written() && !engine.endpoint.wants_transmit();
+        let _ = self.shared().wait_sent(Some(linger(until)), told);
         let mut engine = self.shared().lock();
         if engine.over.is_some() {
             return flushed;
@@ -185,8 +186,7 @@ impl Connection {
         engine.close(0);
         self.shared().announce(&mut engine);
         drop(engine);
-        let linger = Instant::now() + LINGER;
-        let until = until.map_or(linger, |until| until.max(Instant::now()).min(linger));
+        let until = linger(until);
         self.shared().drain(until);
         self.shared().linger(until);
         flushed
@@ -217,7 +217,11 @@ impl Connection {
     ///
     /// # Errors
     /// [`Error::Declare`], [`Error::Ended`]
-    pub fn raw_publisher(&self, route: &'static RouteName, options: IntentOptions) -> Result<RawPublisher, Error> {
+    pub fn raw_publisher(
+        &self,
+        route: &'static RouteName,
+        options: IntentOptions,
+    ) -> Result<RawPublisher, Error> {
         RawPublisher::declare(&self.inner, route, options)
     }
 
@@ -234,7 +238,11 @@ impl Connection {
     ///
     /// # Errors
     /// [`Error::Declare`], [`Error::Ended`]
-    pub fn raw_subscriber(&self, route: &'static RouteName, options: InterestOptions) -> Result<RawSubscriber, Error> {
+    pub fn raw_subscriber(
+        &self,
+        route: &'static RouteName,
+        options: InterestOptions,
+    ) -> Result<RawSubscriber, Error> {
         RawSubscriber::declare(&self.inner, route, options)
     }
 
@@ -277,7 +285,7 @@ impl Connection {
     /// what one takes, the others do not see.
     #[must_use]
     pub fn events(&self) -> Events {
-        Events { inner: Arc::clone(&self.inner) }
+        Events::new(&self.inner)
     }
 
     /// Who is on the other side, while there is a session.
@@ -334,102 +342,6 @@ impl Drop for Inner {
             // It never panics, and if it did it could do no harm here.
             let _ = keeper.join();
         }
-    }
-}
-
-/// Waits for peers at an address.
-///
-/// ```
-/// use tieline_std::{Address, Connection, Listener, Options};
-///
-/// let listener = Listener::bind(&"tcp://127.0.0.1:0?listen".parse()?)?;
-/// let port = listener.address().clone();
-/// let here = std::thread::spawn(move || listener.accept(Options::default()));
-/// let there = Connection::open(&port.to_dial(), Options { name: "there", ..Options::default() })?;
-/// let here = here.join().unwrap()?;
-/// assert_eq!(here.peer().unwrap().name, "there");
-/// # drop(there);
-/// # Ok::<(), Box<dyn std::error::Error>>(())
-/// ```
-#[derive(Debug)]
-pub struct Listener {
-    waiting: Waiting,
-}
-
-impl Listener {
-    /// Takes the address.
-    ///
-    /// # Errors
-    /// [`Error::Open`]
-    pub fn bind(address: &Address) -> Result<Self, Error> {
-        let open = |error| Error::Open { address: address.clone(), cause: Arc::new(error) };
-        Ok(Self { waiting: Waiting::bind(address).map_err(open)? })
-    }
-
-    /// The address, with the port that the system chose if it was 0.
-    #[must_use]
-    pub fn address(&self) -> &Address {
-        self.waiting.address()
-    }
-
-    /// Waits for a peer, at most for [`Options::timeout`]. Others that come but do not speak Tieline are sent away.
-    ///
-    /// # Errors
-    /// [`Error::NoPeer`] when the time is over; [`Error::Open`] when the system refuses.
-    pub fn accept(&self, options: Options) -> Result<Connection, Error> {
-        let begin = Instant::now();
-        let until = options.timeout.and_then(deadline);
-        let mut last = String::new();
-        loop {
-            let line = self.waiting.accept(until).map_err(|error| {
-                Error::Open { address: self.address().clone(), cause: Arc::new(error) }
-            })?;
-            let Some(line) = line else {
-                return Err(Error::NoPeer { address: Some(self.address().clone()), waited: begin.elapsed(), last });
-            };
-            let limit = Instant::now() + HANDSHAKE_LIMIT;
-            match Connection::establish(line, options, Some(until.map_or(limit, |until| until.min(limit)))) {
-                Err(Error::Ended(ended)) => last = ended.to_string(),
-                Err(Error::NoPeer { last: hint, .. }) => last = hint,
-                other => return other,
-            }
-        }
-    }
-}
-
-/// The events of a connection, as a channel. What nobody reads is merged and never holds up the connection.
-#[derive(Debug)]
-pub struct Events {
-    inner: Arc<Inner>,
-}
-
-impl Events {
-    /// Waits for the next event; `None` after the last one.
-    #[must_use]
-    pub fn recv(&self) -> Option<Event> {
-        self.inner.shared.wait(None, |engine| engine.unread.pop()).ok()
-    }
-
-    /// Waits for the next event for a while.
-    ///
-    /// # Errors
-    /// [`Error::TimedOut`], [`Error::Ended`]
-    pub fn recv_timeout(&self, limit: Duration) -> Result<Event, Error> {
-        Ok(self.inner.shared.wait(deadline(limit), |engine| engine.unread.pop())?)
-    }
-
-    /// The next event if one is there.
-    #[must_use]
-    pub fn try_recv(&self) -> Option<Event> {
-        self.inner.shared.lock().unread.pop()
-    }
-}
-
-impl Iterator for Events {
-    type Item = Event;
-
-    fn next(&mut self) -> Option<Event> {
-        self.recv()
     }
 }
 

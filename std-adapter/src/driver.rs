@@ -10,6 +10,7 @@
 //! waits, and else the keeper if it sleeps; whoever brings the writer back has seen that the endpoint has nothing
 //! more to send that the line would take, or sees to it that a driver waits for the line to take more.
 
+use std::io;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -36,8 +37,10 @@ pub(crate) struct Shared {
     news: Condvar,
     /// For the keeper alone.
     call_keeper: Condvar,
-    /// Interrupts the driver's wait.
+    /// Interrupts the driver's wait for the line, unless that is the keeper.
     waker: Waker,
+    /// Interrupts the keeper's wait for the line. One of its own, so that no relief takes its wake-up away.
+    keeper_waker: Waker,
 }
 
 /// Why a wait was in vain.
@@ -50,8 +53,16 @@ pub(crate) enum Stop {
 pub(crate) type Guard<'a> = MutexGuard<'a, Engine>;
 
 impl Shared {
-    pub(crate) fn new(epoch: Instant, line: Line, engine: Engine, waker: Waker) -> Self {
-        Self { epoch, line, engine: Mutex::new(engine), news: Condvar::new(), call_keeper: Condvar::new(), waker }
+    pub(crate) fn new(epoch: Instant, line: Line, engine: Engine) -> io::Result<Self> {
+        Ok(Self {
+            epoch,
+            line,
+            engine: Mutex::new(engine),
+            news: Condvar::new(),
+            call_keeper: Condvar::new(),
+            waker: Waker::new()?,
+            keeper_waker: Waker::new()?,
+        })
     }
 
     pub(crate) fn lock(&self) -> Guard<'_> {
@@ -85,7 +96,7 @@ impl Shared {
                 break Err(Stop::TimedOut);
             }
             if !drives {
-                drives = take_over(&mut engine);
+                drives = self.take_over(&mut engine);
             }
             engine = if drives { self.drive(engine, deadline) } else { self.stand_by(engine, deadline) };
         };
@@ -123,7 +134,7 @@ impl Shared {
     fn nudge(&self, engine: &mut Engine) {
         let (urgent, sooner) = (engine.rest() != Rest::Idle, self.is_sooner(engine));
         if engine.polling && (urgent || sooner) {
-            self.waker.wake();
+            self.wake_driver(engine);
         } else if urgent && engine.driver == Driver::Nobody && !engine.urgent {
             engine.urgent = true;
             self.call_keeper.notify_one();
@@ -141,11 +152,41 @@ impl Shared {
         if engine.waiters > 0 {
             self.news.notify_all();
         }
-        if engine.polling {
-            self.waker.wake();
-        }
+        self.wake_driver(engine);
         engine.urgent |= engine.over.is_some();
         self.call_keeper.notify_one();
+    }
+
+    /// Becomes the driver if nobody drives, or if the keeper does and waits for the line.
+    fn take_over(&self, engine: &mut Engine) -> bool {
+        let free = match engine.driver {
+            Driver::Nobody => true,
+            Driver::Keeper => engine.polling,
+            Driver::Waiter => false,
+        };
+        if free {
+            if engine.driver == Driver::Keeper {
+                self.keeper_waker.wake();
+            }
+            engine.driver = Driver::Waiter;
+            engine.turn += 1;
+            engine.polling = false;
+        }
+        free
+    }
+
+    /// Ends the driver's wait for the line, so that it looks at the endpoint again.
+    fn wake_driver(&self, engine: &Engine) {
+        if engine.polling {
+            self.waker_of(engine.driver).wake();
+        }
+    }
+
+    fn waker_of(&self, driver: Driver) -> &Waker {
+        match driver {
+            Driver::Keeper => &self.keeper_waker,
+            Driver::Nobody | Driver::Waiter => &self.waker,
+        }
     }
 
     /// Waits for the driver's news.
@@ -191,21 +232,21 @@ impl Shared {
             return engine;
         }
         if !engine.more {
-            let turn = engine.turn;
+            let (turn, waker) = (engine.turn, self.waker_of(engine.driver));
             let rest = engine.rest();
             let until = self.until(&engine, deadline, rest);
             engine.polling = true;
             engine.polls_until = until;
             drop(engine);
-            let ready = self.line.wait(rest == Rest::Blocked, self.waker.fd(), until);
+            let ready = self.line.wait(rest == Rest::Blocked, waker.fd(), until);
+            if ready.woken {
+                waker.drain();
+            }
             engine = self.lock();
             if engine.turn != turn {
                 return engine;
             }
             engine.polling = false;
-            if ready.woken {
-                self.waker.drain();
-            }
             if !ready.input {
                 return engine;
             }
@@ -291,9 +332,7 @@ impl Shared {
         engine.writer = Some(writer);
         if progress && engine.flushing > 0 {
             self.tell(&engine);
-            if engine.polling {
-                self.waker.wake();
-            }
+            self.wake_driver(&engine);
         }
         (engine, progress)
     }
@@ -310,7 +349,8 @@ impl Shared {
             }
             let turn = engine.turn;
             if !engine.urgent {
-                engine = self.call_keeper.wait_timeout(engine, GRACE).unwrap_or_else(PoisonError::into_inner).0;
+                engine =
+                    self.call_keeper.wait_timeout(engine, GRACE).unwrap_or_else(PoisonError::into_inner).0;
             }
             if engine.driver != Driver::Nobody || (engine.turn != turn && !engine.urgent) {
                 continue;
@@ -334,6 +374,18 @@ impl Shared {
         engine.polling = false;
         self.tell(&engine);
         engine
+    }
+
+    /// As [`wait`](Self::wait), for what comes true when something was sent, by whomever.
+    pub(crate) fn wait_sent(
+        &self,
+        deadline: Option<Instant>,
+        sent: impl Fn(&Engine) -> bool,
+    ) -> Result<(), Stop> {
+        self.lock().flushing += 1;
+        let outcome = self.wait(deadline, |engine| sent(engine).then_some(()));
+        self.lock().flushing -= 1;
+        outcome
     }
 
     /// Writes what is left, for as long as `deadline` allows; the connection is over.
@@ -382,19 +434,4 @@ impl Shared {
 
 fn pause(until: Instant) {
     std::thread::sleep(until.saturating_duration_since(Instant::now()));
-}
-
-/// Becomes the driver if nobody drives, or if the keeper does and waits for the line: it will notice.
-fn take_over(engine: &mut Engine) -> bool {
-    let free = match engine.driver {
-        Driver::Nobody => true,
-        Driver::Keeper => engine.polling,
-        Driver::Waiter => false,
-    };
-    if free {
-        engine.driver = Driver::Waiter;
-        engine.turn += 1;
-        engine.polling = false;
-    }
-    free
 }

@@ -85,7 +85,16 @@ pub(crate) const RESPONDER: u8 = 1 << 2;
 
 impl Declared {
     pub(crate) const fn new(id: RouteId, name: &'static RouteName) -> Self {
-        Self { id, name, handles: 0, published: 0, delivered: 0, not_delivered: 0, in_doubt: 0, unreported: 0 }
+        Self {
+            id,
+            name,
+            handles: 0,
+            published: 0,
+            delivered: 0,
+            not_delivered: 0,
+            in_doubt: 0,
+            unreported: 0,
+        }
     }
 }
 
@@ -201,7 +210,8 @@ impl Engine {
                 }
                 Core::Diagnosis(diagnosis) => {
                     let tieline::Diagnosis::NoFrames { bytes } = diagnosis;
-                    self.hint = format!("{bytes} bytes came and not one intact frame: is the baud rate right?");
+                    self.hint =
+                        format!("{bytes} bytes came and not one intact frame: is the baud rate right?");
                     self.unread.push(Event::Diagnosis(diagnosis));
                 }
             }

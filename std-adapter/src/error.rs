@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tieline::{
-    CloseReason, ConnectError, DeclareError, DecodeError, LostReason, PublishError, RequestError, RespondError,
-    RouteError,
+    CloseReason, ConnectError, DeclareError, DecodeError, LostReason, PublishError, RequestError,
+    RespondError, RouteError,
 };
 
 use crate::address::{Address, AddressError};
@@ -176,7 +176,10 @@ impl fmt::Display for Ended {
                 return write!(f, "the peer has closed the connection with code {code}");
             }
             Self::Closed(CloseReason::VersionMismatch { ours, theirs }) => {
-                return write!(f, "the peer speaks protocol version {theirs} and this side {ours}: update the older one");
+                return write!(
+                    f,
+                    "the peer speaks protocol version {theirs} and this side {ours}: update the older one"
+                );
             }
             Self::Lost { reason, cause } => (reason, cause),
         };
@@ -251,7 +254,9 @@ impl fmt::Display for CallError {
             Self::NoService => f.write_str("the peer answers no requests on that route"),
             Self::Busy => f.write_str("the peer is busy: the request was not handled"),
             Self::TimedOut => f.write_str("no answer came in time; the request may have been handled"),
-            Self::AnswerTooLarge { room } => write!(f, "the answer is larger than the {room} bytes kept for it"),
+            Self::AnswerTooLarge { room } => {
+                write!(f, "the answer is larger than the {room} bytes kept for it")
+            }
             Self::Malformed => {
                 f.write_str("the peer could not read the request: do both sides use the same definition?")
             }

@@ -58,7 +58,9 @@
 #![forbid(unsafe_code)]
 
 #[cfg(not(unix))]
-compile_error!("tieline-std runs on Unix systems only for now: waiting for a line and a wake-up at once is done there");
+compile_error!(
+    "tieline-std runs on Unix systems only for now: waiting for a line and a wake-up at once is done there"
+);
 
 mod address;
 mod connection;
@@ -66,8 +68,10 @@ mod driver;
 mod engine;
 mod error;
 mod event;
+mod events;
 mod handles;
 mod link;
+mod listener;
 mod options;
 mod route;
 mod storage;
@@ -75,18 +79,20 @@ mod waker;
 mod writer;
 
 pub use address::{Address, AddressError, BAUD_DEFAULT, Framing};
-pub use connection::{Connection, Events, Listener};
+pub use connection::Connection;
 pub use error::{CallError, Ended, Error};
 pub use event::Event;
+pub use events::Events;
 pub use handles::{
-    Caller, Progress, Publisher, RawCaller, RawPublisher, RawRequest, RawResponder, RawSubscriber, Refusal, Request,
-    Responder, Subscriber,
+    Caller, Progress, Publisher, RawCaller, RawPublisher, RawRequest, RawResponder, RawSubscriber, Refusal,
+    Request, Responder, Subscriber,
 };
+pub use listener::Listener;
 pub use options::Options;
 pub use route::route;
 pub use tieline::{
-    self, CloseReason, FailReason, IntentOptions, InterestOptions, LostReason, Message, Named, Peer, Priority, Quality,
-    Route, RouteName, RttStats, Stats,
+    self, CloseReason, FailReason, IntentOptions, InterestOptions, LostReason, Message, Named, Peer,
+    Priority, Quality, Route, RouteName, RttStats, Stats,
 };
 
 /// The examples of the README compile.

@@ -163,7 +163,8 @@ fn a_silent_line_is_said() {
     let line = line(921_600);
     let options = Options { timeout: Some(Duration::from_millis(200)), ..Options::default() };
     // Somebody must listen to the terminal, or it would be unplugged.
-    let _server = TcpStream::connect(line.server.to_string().trim_start_matches("tcp://").split('?').next().unwrap());
+    let _server =
+        TcpStream::connect(line.server.to_string().trim_start_matches("tcp://").split('?').next().unwrap());
     let error = Connection::open(&line.device, options).unwrap_err();
     assert!(error.to_string().contains("not one byte came"), "{error}");
 }

@@ -125,9 +125,9 @@ impl Proxy {
         let halves = thread::spawn(move || {
             let (near, _) = listener.accept().unwrap();
             let far = TcpStream::connect(to).unwrap();
-            for (mut from, mut to) in [(&near, &far), (&far, &near)].map(|(a, b)| {
-                (a.try_clone().unwrap(), b.try_clone().unwrap())
-            }) {
+            for (mut from, mut to) in
+                [(&near, &far), (&far, &near)].map(|(a, b)| (a.try_clone().unwrap(), b.try_clone().unwrap()))
+            {
                 thread::spawn(move || std::io::copy(&mut from, &mut to));
             }
             (near, far)
@@ -177,7 +177,11 @@ fn a_cut_line_is_an_error_of_every_blocked_call() {
         assert!(flushed.is_err());
     });
     let progress = publisher.progress();
-    assert_eq!(progress.published, progress.delivered + progress.in_doubt + progress.not_delivered, "{progress:?}");
+    assert_eq!(
+        progress.published,
+        progress.delivered + progress.in_doubt + progress.not_delivered,
+        "{progress:?}"
+    );
 }
 
 #[test]

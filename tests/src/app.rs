@@ -157,6 +157,8 @@ pub(crate) struct Declaration {
     pub(crate) reading: Reading,
     pub(crate) serving: Serving,
     pub(crate) read_at: u64,
+    /// Messages that it has read.
+    pub(crate) heard: usize,
 }
 
 /// The application.
@@ -207,6 +209,12 @@ impl App {
         read.map(|message| &message.payload[..]).collect()
     }
 
+    /// How many messages an interest has read, of all starts.
+    #[must_use]
+    pub fn heard(&self, handle: Handle) -> usize {
+        self.declarations[handle.0].heard
+    }
+
     /// The numbers of the numbered messages that an interest has read.
     #[must_use]
     pub fn numbers(&self, handle: Handle) -> Vec<u32> {
@@ -235,6 +243,7 @@ impl App {
     /// Forgets what was heard so far.
     pub fn forget(&mut self) {
         self.received.clear();
+        self.declarations.iter_mut().for_each(|declared| declared.heard = 0);
         self.events.clear();
         self.answers.clear();
         self.asked.clear();
@@ -276,13 +285,22 @@ impl App {
 
     /// When it wants to do something by itself.
     pub(crate) fn next_wake(&self, now: u64) -> Option<u64> {
+        self.wakes().filter(|at| *at > now).min()
+    }
+
+    /// Whether it wants to do something now.
+    pub(crate) fn is_due(&self, now: u64) -> bool {
+        self.wakes().any(|at| at <= now)
+    }
+
+    fn wakes(&self) -> impl Iterator<Item = u64> {
         let reads = self.declarations.iter().filter_map(|declared| match declared.reading {
             Reading::Every(_) if declared.lives => Some(declared.read_at),
             Reading::Every(_) | Reading::Always | Reading::Never => None,
         });
         let feeds = self.feeds.iter().filter(|feed| feed.every_ms > 0 && feed.next < feed.count);
         let later = self.later.iter().map(|(at, ..)| *at);
-        reads.chain(feeds.map(|feed| feed.due)).chain(later).filter(|at| *at > now).min()
+        reads.chain(feeds.map(|feed| feed.due)).chain(later)
     }
 
     /// Does all that it wants to do now.
@@ -336,6 +354,7 @@ impl App {
                 assert_eq!(message.route, id);
                 let payload = message.payload.to_vec();
                 let Some(request) = message.request else {
+                    declared.heard += 1;
                     self.received.push(Received { at: now, handle: Handle(at), payload });
                     continue;
                 };

@@ -26,6 +26,8 @@ pub struct Side {
     born: u64,
     /// Has power.
     alive: bool,
+    /// Something has happened to it that its application has not seen.
+    stirred: bool,
     out: Vec<u8>,
 }
 
@@ -40,6 +42,7 @@ impl Side {
             clock_us,
             born: 0,
             alive: false,
+            stirred: true,
             out: Vec::new(),
         }
     }
@@ -106,17 +109,23 @@ impl Side {
 
     pub(crate) fn tick(&mut self, now: u64) {
         let at = self.clock(now);
+        self.stirred |= self.app.is_due(now);
         if self.alive && self.endpoint.poll_timeout().is_some_and(|deadline| deadline <= at) {
             self.endpoint.handle_timeout(at);
+            self.stirred = true;
             let next = self.endpoint.poll_timeout();
             assert!(next.is_none_or(|next| next > at), "a deadline of {next:?} is not met at {at:?}");
         }
     }
 
     pub(crate) fn run_app(&mut self, now: u64) {
-        if self.alive {
+        if self.alive && std::mem::take(&mut self.stirred) {
             self.app.run(&mut self.endpoint, now);
         }
+    }
+
+    pub(crate) const fn stir(&mut self) {
+        self.stirred = true;
     }
 
     pub(crate) fn transmit(&mut self, now: u64) -> Option<&[u8]> {
@@ -124,6 +133,7 @@ impl Side {
         if !self.alive {
             return None;
         }
+        self.stirred = true;
         self.endpoint.poll_transmit(at, &mut self.out)
     }
 
@@ -165,6 +175,7 @@ impl Side {
             reading,
             serving,
             read_at: 0,
+            heard: 0,
         });
         self.declare(at).inspect_err(|_| drop(self.app.declarations.pop()))?;
         Ok(Handle(at))

@@ -291,10 +291,10 @@ impl Sim {
             // One piece of each direction a step, so that neither side starves.
             if let Some(bytes) = self.line_from(from).receive(now) {
                 if self.wiring != Wiring::Loopback {
-                    self[from.other()].input(now, &bytes);
+                    self.sides[from.other() as usize].input(now, &bytes);
                 }
                 if self.wiring != Wiring::Crossed {
-                    self[from].input(now, &bytes);
+                    self.sides[from as usize].input(now, &bytes);
                 }
             }
         }
@@ -325,6 +325,9 @@ impl Index<Who> for Sim {
 
 impl IndexMut<Who> for Sim {
     fn index_mut(&mut self, who: Who) -> &mut Side {
-        &mut self.sides[who as usize]
+        let side = &mut self.sides[who as usize];
+        // Whoever asks for it may change it.
+        side.stir();
+        side
     }
 }

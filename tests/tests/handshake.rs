@@ -26,7 +26,7 @@ fn both_established(sim: &Sim) -> bool {
 fn messages_flow(sim: &mut Sim, [command, commands, imu, samples]: [Handle; 4]) {
     let ready = |sim: &Sim| sim[A].has_audience(command) && sim[B].has_audience(imu);
     assert!(sim.run_until(5_000, ready), "no audience");
-    let before = (sim[B].app.payloads(commands).len(), sim[A].app.payloads(samples).len());
+    let before = (sim[B].app.heard(commands), sim[A].app.heard(samples));
     sim[A].publish(command, b"go").unwrap();
     sim[B].publish(imu, b"1.5").unwrap();
     sim.run(2_000);

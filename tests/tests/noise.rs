@@ -35,7 +35,7 @@ fn noise_between_frames_costs_at_most_the_next_one() {
             sim.run(rng.between(0, 3));
             sim[A].publish(publisher, &[round]).unwrap();
             sim.run(700);
-            assert_eq!(sim[B].app.payloads(reader).len(), usize::from(round) + 1);
+            assert_eq!(sim[B].app.heard(reader), usize::from(round) + 1);
         }
         assert_eq!(sim[B].app.count(Event::Lost(LostReason::Silence)), 0);
     });
@@ -56,7 +56,7 @@ fn noise_on_an_idle_line_costs_no_frame() {
             sim[A].publish(publisher, &[round]).unwrap();
             sim.run(400);
         }
-        assert_eq!(sim[B].app.payloads(reader).len(), 20);
+        assert_eq!(sim[B].app.heard(reader), 20);
         assert_eq!(sim[A].endpoint.stats().retransmitted, 0, "a frame was lost to noise on the idle line");
     });
 }
@@ -96,7 +96,7 @@ fn a_damaged_frame_is_one_damaged_frame() {
             sim.run(0);
             sim.lines[0].config.bit_error = 0.0;
             sim.run(600);
-            assert_eq!(sim[B].app.payloads(reader).len(), round + 1);
+            assert_eq!(sim[B].app.heard(reader), round + 1);
         }
         let after = sim[B].endpoint.stats();
         let damaged =
@@ -179,7 +179,7 @@ fn a_short_outage_is_no_silence() {
         sim.cut(true);
         sim.run(rng.between(100, 1_500));
         sim.cut(false);
-        assert!(sim.run_until(10_000, |sim| sim[B].app.payloads(reader).len() == 100));
+        assert!(sim.run_until(10_000, |sim| sim[B].app.heard(reader) == 100));
         assert_eq!(sim[B].app.numbers(reader), (0..100).collect::<Vec<_>>());
         assert!(Who::BOTH.iter().all(|who| !sim[*who].saw(Event::Lost(LostReason::Silence))));
     });
@@ -238,7 +238,7 @@ fn any_chunking_is_the_same_to_the_endpoint() {
             sim.establish();
             sim[A].feed(Feed::new(publisher, 300, (4, 50)));
             sim[B].reads(reader, Reading::Always);
-            assert!(sim.run_until(30_000, |sim| sim[B].app.payloads(reader).len() == 300));
+            assert!(sim.run_until(30_000, |sim| sim[B].app.heard(reader) == 300));
             assert_eq!(sim[B].app.numbers(reader), (0..300).collect::<Vec<_>>());
         }
     }

@@ -65,7 +65,8 @@ fn from_hex(text: &str) -> Result<Vec<u8>> {
     let digits: Option<Vec<u8>> =
         text.chars().map(|c| c.to_digit(16).and_then(|digit| u8::try_from(digit).ok())).collect();
     let digits = digits.filter(|digits| digits.len() % 2 == 0);
-    let digits = digits.ok_or_else(|| anyhow!("with --hex the payload is hexadecimal digits, two a byte, as in 00ff"))?;
+    let digits = digits
+        .ok_or_else(|| anyhow!("with --hex the payload is hexadecimal digits, two a byte, as in 00ff"))?;
     Ok(digits.chunks_exact(2).map(|pair| pair[0] << 4 | pair[1]).collect())
 }
 

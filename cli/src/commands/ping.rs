@@ -39,7 +39,11 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
 fn ping(args: &Args, connection: &Connection, silence: Duration) -> Result<ExitCode> {
     let name = connection.peer().map(|peer| peer.name.to_string()).unwrap_or_default();
     if !args.json {
-        note(format_args!("connected to {} at {}", if name.is_empty() { "a peer" } else { &name }, args.peer.address));
+        note(format_args!(
+            "connected to {} at {}",
+            if name.is_empty() { "a peer" } else { &name },
+            args.peer.address
+        ));
     }
     let measured = measure(args, connection, silence * 2);
     let rtt = connection.rtt();

@@ -93,7 +93,12 @@ fn send(
 }
 
 /// Waits until everything is where it belongs. A peer that lives and does not read is waited for.
-fn deliver(args: &Args, connection: &Connection, publisher: &RawPublisher, progress: &mut Progress) -> Result<()> {
+fn deliver(
+    args: &Args,
+    connection: &Connection,
+    publisher: &RawPublisher,
+    progress: &mut Progress,
+) -> Result<()> {
     loop {
         match connection.flush(LOOK) {
             Err(Error::TimedOut) => progress.show(|| {
@@ -120,7 +125,10 @@ fn report(args: &Args, publisher: &RawPublisher, lines: &Lines, sent: Result<()>
     let state = if args.reliable {
         let in_doubt = missing - done.not_delivered;
         let not = done.not_delivered + unread;
-        format!("of {read} read, the peer took {}, {in_doubt} are in doubt and {not} were not delivered", done.delivered)
+        format!(
+            "of {read} read, the peer took {}, {in_doubt} are in doubt and {not} were not delivered",
+            done.delivered
+        )
     } else {
         format!("of {read} read, {} were handed over", done.published)
     };
@@ -189,7 +197,8 @@ impl Lines {
             None => 0,
         };
         let limit = publisher.payload_limit().unwrap_or(usize::MAX);
-        let lines: Vec<&[u8]> = self.buffer[..end].split_inclusive(|&byte| byte == b'\n').map(chomp).collect();
+        let lines: Vec<&[u8]> =
+            self.buffer[..end].split_inclusive(|&byte| byte == b'\n').map(chomp).collect();
         // A line that is not complete, but too long already, will not become shorter.
         let rest = self.buffer.len() - end;
         let too_long = lines.iter().position(|line| line.len() > limit);

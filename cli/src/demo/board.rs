@@ -54,7 +54,10 @@ impl Board {
         })
     }
 
-    fn start(address: Address, life: impl FnOnce(OwnedFd) -> io::Result<()> + Send + 'static) -> Result<Self> {
+    fn start(
+        address: Address,
+        life: impl FnOnce(OwnedFd) -> io::Result<()> + Send + 'static,
+    ) -> Result<Self> {
         let (stopped, stop) = rustix::pipe::pipe()?;
         let thread = std::thread::Builder::new().name("board".to_owned()).spawn(move || {
             // A board whose line fails has nobody to tell; the PC's side says that the line is down.
@@ -107,7 +110,8 @@ impl Terminal {
 fn live(line: &OwnedFd, link: Link, stop: &OwnedFd) -> io::Result<()> {
     rustix::io::ioctl_fionbio(line, true)?;
     let epoch = Instant::now();
-    let now = || tieline::Instant::from_micros(u64::try_from(epoch.elapsed().as_micros()).unwrap_or(u64::MAX));
+    let now =
+        || tieline::Instant::from_micros(u64::try_from(epoch.elapsed().as_micros()).unwrap_or(u64::MAX));
     let mut nonce = [0; 8];
     getrandom::fill(&mut nonce).map_err(|error| io::Error::other(error.to_string()))?;
 
@@ -140,7 +144,12 @@ fn live(line: &OwnedFd, link: Link, stop: &OwnedFd) -> io::Result<()> {
 }
 
 /// Waits for the line; false: the board is switched off.
-fn wait_for(line: &OwnedFd, blocked: bool, stop: &OwnedFd, wait: Option<std::time::Duration>) -> io::Result<bool> {
+fn wait_for(
+    line: &OwnedFd,
+    blocked: bool,
+    stop: &OwnedFd,
+    wait: Option<std::time::Duration>,
+) -> io::Result<bool> {
     let flags = if blocked { PollFlags::IN | PollFlags::OUT } else { PollFlags::IN };
     let mut fds = [PollFd::from_borrowed_fd(line.as_fd(), flags), PollFd::new(stop, PollFlags::IN)];
     let limit = wait.map(|wait| Timespec {

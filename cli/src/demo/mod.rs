@@ -51,7 +51,8 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     let board = switch_on(args.transport)?;
     note(format_args!("{BOLD}tieline demo{BOLD:#}: a simulated board at {}", board.address()));
     let begin = Instant::now();
-    let options = Options { name: "tieline demo", ping_interval: Duration::from_millis(100), ..Options::default() };
+    let options =
+        Options { name: "tieline demo", ping_interval: Duration::from_millis(100), ..Options::default() };
     let connection = Connection::open(board.address(), options)?;
     interrupt::closes(&connection);
     let peer = connection.peer().map(|peer| peer.name.to_string()).unwrap_or_default();
@@ -119,7 +120,9 @@ impl Talk {
             }
             match self.samples.recv_timeout(PATIENCE) {
                 Ok(sample) => show.sample(&sample, connection.rtt().last)?,
-                Err(Error::TimedOut) => anyhow::bail!("the board has sent no sample for {} s", PATIENCE.as_secs()),
+                Err(Error::TimedOut) => {
+                    anyhow::bail!("the board has sent no sample for {} s", PATIENCE.as_secs())
+                }
                 Err(error) => return Err(error.into()),
             }
         }

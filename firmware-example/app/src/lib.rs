@@ -30,11 +30,12 @@
 mod messages;
 mod sensor;
 
-pub use messages::{COMMAND, GetStatus, IMU, ImuSample, RATE_MAX, SetRate, STATUS, Status};
+pub use messages::{COMMAND, GetStatus, IMU, ImuSample, RATE_MAX, STATUS, SetRate, Status};
 use sensor::Sensor;
 use tieline::time::Duration;
 use tieline::{
-    Config, Endpoint, Event, Incoming, Instant, IntentOptions, InterestOptions, Message, Priority, RequestId, RouteId, Select, ServiceOptions, Storage,
+    Config, Endpoint, Event, Incoming, Instant, IntentOptions, InterestOptions, Message, Priority, RequestId,
+    RouteId, Select, ServiceOptions, Storage,
 };
 
 /// Samples a second until a command says otherwise.

@@ -2,7 +2,8 @@
 
 use tieline::time::Duration;
 use tieline::{
-    CallOptions, Config, Endpoint, Inline, Instant, IntentOptions, InterestOptions, Link, Message, Outcome, Select,
+    CallOptions, Config, Endpoint, Inline, Instant, IntentOptions, InterestOptions, Link, Message, Outcome,
+    Select,
 };
 use tieline_app::{App, COMMAND, GetStatus, IMU, ImuSample, RATE_MAX, STATUS, SetRate, Status};
 
@@ -57,7 +58,7 @@ fn it_samples_obeys_and_answers() {
     let imu = bench.pc.declare_interest(IMU.name(), InterestOptions::default()).unwrap();
     let command = bench.pc.declare_intent(COMMAND.name(), IntentOptions::reliable()).unwrap();
     bench.run(Duration::from_millis(100));
-    let mut samples = |bench: &mut Bench, span| {
+    let samples = |bench: &mut Bench, span| {
         let mut count = 0;
         for _ in 0..span {
             bench.run(Duration::from_millis(1));
@@ -79,7 +80,8 @@ fn it_samples_obeys_and_answers() {
     bench.pc.publish_message(command, &SetRate { hertz: u32::MAX }).unwrap();
     bench.pc.publish(command, b"").unwrap();
     bench.run(Duration::from_millis(5));
-    let call = bench.pc.request_message(bench.now, STATUS.name(), &GetStatus, CallOptions::default()).unwrap();
+    let call =
+        bench.pc.request_message(bench.now, STATUS.name(), &GetStatus, CallOptions::default()).unwrap();
     bench.run(Duration::from_millis(5));
     let answer = bench.pc.poll_answer(Select::Only(call)).expect("an answer");
     let Outcome::Ok(payload) = answer.outcome else { panic!("{answer:?}") };
@@ -92,7 +94,8 @@ fn it_samples_obeys_and_answers() {
 fn nobody_listening_is_no_error() {
     let mut bench = Bench::new();
     bench.run(Duration::from_secs(5));
-    let call = bench.pc.request_message(bench.now, STATUS.name(), &GetStatus, CallOptions::default()).unwrap();
+    let call =
+        bench.pc.request_message(bench.now, STATUS.name(), &GetStatus, CallOptions::default()).unwrap();
     bench.run(Duration::from_millis(5));
     let answer = bench.pc.poll_answer(Select::Only(call)).expect("an answer");
     let Outcome::Ok(payload) = answer.outcome else { panic!("{answer:?}") };

@@ -40,7 +40,8 @@ impl RawCaller {
     /// # Errors
     /// [`CallError`]: each way in which a request can fail is told apart.
     pub fn call(&self, request: &[u8], timeout: Duration) -> Result<Vec<u8>, CallError> {
-        let ask = |engine: &mut Engine, now, options| engine.endpoint.request(now, self.service, request, options);
+        let ask =
+            |engine: &mut Engine, now, options| engine.endpoint.request(now, self.service, request, options);
         self.ask(timeout, ask, |answer| Ok(answer.to_vec()))
     }
 

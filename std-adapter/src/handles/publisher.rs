@@ -153,7 +153,10 @@ impl RawPublisher {
         })
     }
 
-    fn wait(&self, mut ready: impl FnMut(&mut Engine) -> Option<Result<(), PublishError>>) -> Result<(), Error> {
+    fn wait(
+        &self,
+        mut ready: impl FnMut(&mut Engine) -> Option<Result<(), PublishError>>,
+    ) -> Result<(), Error> {
         let sent = self.held.inner.shared.submit(self.timeout.and_then(deadline), |engine| {
             // How the connection ended says more than that it did.
             if engine.over.is_some() { None } else { ready(engine) }

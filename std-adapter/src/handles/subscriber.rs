@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tieline::limits::MESSAGE_COST;
-use tieline::{Incoming, InterestOptions, Message, RouteName, Select};
+use tieline::{DecodeError, Incoming, InterestOptions, Message, RouteName, Select};
 
 use super::Held;
 use crate::connection::{Inner, deadline};
@@ -75,7 +75,11 @@ impl RawSubscriber {
         self.held.name
     }
 
-    fn take<R>(&self, deadline: Option<Instant>, mut read: impl FnMut(&Incoming<'_>) -> R) -> Result<R, Error> {
+    fn take<R>(
+        &self,
+        deadline: Option<Instant>,
+        mut read: impl FnMut(&Incoming<'_>) -> R,
+    ) -> Result<R, Error> {
         let shared = &self.held.inner.shared;
         let (message, due) = shared.wait(deadline, |engine| self.next(engine, &mut read))?;
         if due {
@@ -108,6 +112,10 @@ impl RawSubscriber {
     }
 }
 
+fn decode<T: Message>(message: &Incoming<'_>) -> Result<T, DecodeError> {
+    message.decode()
+}
+
 fn copy(message: &Incoming<'_>, into: &mut Vec<u8>) {
     into.clear();
     into.extend_from_slice(message.payload);
@@ -134,7 +142,7 @@ impl<T: Message> Subscriber<T> {
     /// [`Error::Decode`] when what came is not a `T`; [`Error::Ended`] when the connection is over and all that came
     /// was taken.
     pub fn recv(&self) -> Result<T, Error> {
-        Ok(self.raw.take(None, |message| message.decode())??)
+        Ok(self.raw.take(None, decode)??)
     }
 
     /// Waits for the next message for a while.
@@ -142,7 +150,7 @@ impl<T: Message> Subscriber<T> {
     /// # Errors
     /// [`Error::TimedOut`], and as [`recv`](Self::recv).
     pub fn recv_timeout(&self, limit: Duration) -> Result<T, Error> {
-        Ok(self.raw.take(deadline(limit), |message| message.decode())??)
+        Ok(self.raw.take(deadline(limit), decode)??)
     }
 
     /// The next message if one has come. It does not look at the line: the connection does that by itself.
@@ -150,7 +158,7 @@ impl<T: Message> Subscriber<T> {
     /// # Errors
     /// As [`recv`](Self::recv).
     pub fn try_recv(&self) -> Result<Option<T>, Error> {
-        Ok(self.raw.try_take(|message| message.decode())?.transpose()?)
+        Ok(self.raw.try_take(decode)?.transpose()?)
     }
 }
 

@@ -169,5 +169,8 @@ fn no_signal() -> SendFlags {
 /// For `poll`; a day is forever.
 pub(crate) fn timespec(span: Duration) -> Timespec {
     let span = span.min(Duration::from_secs(86_400));
-    Timespec { tv_sec: i64::try_from(span.as_secs()).unwrap_or_default(), tv_nsec: span.subsec_nanos().into() }
+    Timespec {
+        tv_sec: i64::try_from(span.as_secs()).unwrap_or_default(),
+        tv_nsec: span.subsec_nanos().into(),
+    }
 }
