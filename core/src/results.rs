@@ -80,6 +80,7 @@ impl Call {
 
     /// The session is over.
     pub(crate) fn on_session_end(&mut self) {
+        self.lapse = Lapse::NEVER;
         match self.state {
             CallState::Waiting => self.state = CallState::Lost,
             // Nothing more will come.
@@ -91,9 +92,11 @@ impl Call {
 
     /// The application has given up by itself.
     pub(crate) fn on_time(&mut self, now: Instant) {
-        if self.state == CallState::Waiting && self.lapse.is_over(now) {
-            self.state = CallState::TimedOut;
+        if self.lapse.is_over(now) {
             self.lapse = Lapse::NEVER;
+            if self.state == CallState::Waiting {
+                self.state = CallState::TimedOut;
+            }
         }
     }
 }
@@ -124,9 +127,11 @@ impl Served {
 
     /// The application did not answer in time.
     pub(crate) fn on_time(&mut self, now: Instant) {
-        if self.state == ServedState::Open && self.lapse.is_over(now) {
-            self.state = ServedState::Refuse(code::TIMED_OUT as u8);
+        if self.lapse.is_over(now) {
             self.lapse = Lapse::NEVER;
+            if self.state == ServedState::Open {
+                self.state = ServedState::Refuse(code::TIMED_OUT as u8);
+            }
         }
     }
 }

@@ -9,6 +9,7 @@ use crate::error::DeclareError;
 use crate::event::{Event, FailReason, RouteId, Ticket};
 use crate::inbox::Region;
 use crate::limits::{MESSAGE_COST, WINDOW_MAX};
+use crate::log::log;
 use crate::packet::control::{Intent, Priority, WireName};
 use crate::route::RouteName;
 use crate::time::Instant;
@@ -395,6 +396,7 @@ impl Slot {
 
     /// The peer has another type or schema here.
     pub(crate) fn on_conflict(&mut self, theirs: u32) {
+        log!("conflict: the peer's type is {=u32:x}", theirs);
         self.theirs = theirs;
         if !self.peer_has(peer::CONFLICT) {
             self.news |= news::CONFLICT;

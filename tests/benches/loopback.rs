@@ -13,7 +13,7 @@ use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
 use rustix::thread::{CpuSet, sched_setaffinity};
-use tieline_std::{Connection, InterestOptions, IntentOptions, Listener, Options, Refusal, RouteName};
+use tieline_std::{Connection, IntentOptions, InterestOptions, Listener, Options, Refusal, RouteName};
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
@@ -54,7 +54,8 @@ fn parent() -> Result<()> {
             sched_setaffinity(None, &one)?;
         } else {
             let mut all = CpuSet::new();
-            (0..std::thread::available_parallelism().map_or(1, usize::from).max(2)).for_each(|cpu| all.set(cpu));
+            (0..std::thread::available_parallelism().map_or(1, usize::from).max(2))
+                .for_each(|cpu| all.set(cpu));
             sched_setaffinity(None, &all)?;
         }
         println!("\n{}", if pinned { "both processes on one processor" } else { "unpinned" });
@@ -65,7 +66,8 @@ fn parent() -> Result<()> {
 
 fn measure() -> Result<()> {
     let (mut raw, mut message, mut request) = (Vec::new(), Vec::new(), Vec::new());
-    let (mut raw_rate, mut reliable, mut lossy, mut arrived) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let (mut raw_rate, mut reliable, mut lossy, mut arrived) =
+        (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
         let (trip, rate) = raw_round()?;
         raw.push(trip);
@@ -165,7 +167,8 @@ fn tieline_round() -> Result<Round> {
     let address = listener.address().to_string().replace("?listen", "");
     let _peer = Peer::start("tieline", &address)?;
     let connection = listener.accept(Options::default())?;
-    let there = connection.raw_publisher(&THERE, IntentOptions { tickets: false, ..IntentOptions::reliable() })?;
+    let there =
+        connection.raw_publisher(&THERE, IntentOptions { tickets: false, ..IntentOptions::reliable() })?;
     let back = connection.raw_subscriber(&BACK, InterestOptions::default())?;
     there.wait_audience(LIMIT)?;
     let mut payload = Vec::new();
@@ -197,13 +200,20 @@ fn tieline_round() -> Result<Round> {
     assert_eq!(sent, count, "reliable messages are all taken");
     let reliable = count as f64 / seconds;
     let (sent, count, seconds) = flood(&LOSSY, IntentOptions::best_effort())?;
-    Ok(Round { message, request, reliable, lossy: count as f64 / seconds, lossy_arrived: count as f64 / sent as f64 })
+    Ok(Round {
+        message,
+        request,
+        reliable,
+        lossy: count as f64 / seconds,
+        lossy_arrived: count as f64 / sent as f64,
+    })
 }
 
 fn tieline_echo(address: &str) -> Result<()> {
     let connection = Connection::open(&address.parse()?, Options::default())?;
     let there = connection.raw_subscriber(&THERE, InterestOptions::default())?;
-    let back = connection.raw_publisher(&BACK, IntentOptions { tickets: false, ..IntentOptions::reliable() })?;
+    let back =
+        connection.raw_publisher(&BACK, IntentOptions { tickets: false, ..IntentOptions::reliable() })?;
     back.wait_audience(LIMIT)?;
     let mut payload = Vec::new();
     for _ in 0..warm(TRIPS) {

@@ -133,8 +133,9 @@ impl Side {
         if !self.alive {
             return None;
         }
-        self.stirred = true;
-        self.endpoint.poll_transmit(at, &mut self.out)
+        let frame = self.endpoint.poll_transmit(at, &mut self.out);
+        self.stirred |= frame.is_some();
+        frame
     }
 
     /// The application publishes on a route, now and after each restart.

@@ -161,6 +161,7 @@ impl Core {
     }
 
     fn on_version_mismatch(&mut self, t: &mut Tables<'_>, theirs: u8) {
+        log!("peer speaks version {=u8}", theirs);
         if self.phase == Phase::Established {
             self.end_session(t, FailReason::SessionLost);
         }
@@ -206,6 +207,7 @@ impl Core {
                 }
             }
             Packet::Close { code } => {
+                log!("closed by the peer, code {=u32}", code);
                 self.end_session(t, FailReason::SessionLost);
                 self.handshake.rest();
                 self.seed_in = None;
@@ -295,6 +297,7 @@ impl Core {
             self.counters.dropped_no_room = self.counters.dropped_no_room.wrapping_add(1);
         }
         // More than the window that we stated: the peer broke a rule, and holding all up would not mend it.
+        log!("message beyond the window of route {=u16} dropped", route);
         self.on_malformed();
         false
     }
@@ -460,6 +463,7 @@ impl Core {
             },
         };
         let stored = place.state == ServedState::Open;
+        log!("request {=u16}: {=str}", id, if stored { "stored" } else { "refused" });
         if !stored {
             place.lapse = Lapse::NEVER;
             self.tables_due = true;

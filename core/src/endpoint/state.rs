@@ -365,6 +365,7 @@ impl Core {
             | LostReason::Framing
             | LostReason::LinkDown => FailReason::SessionLost,
         };
+        log!("session lost: {}", reason);
         self.end_session(t, fail);
         self.notice = Notice::Lost(reason);
     }
@@ -399,6 +400,7 @@ impl Core {
             log!("retransmission time-out");
         }
         if self.timers.expired(Timer::Diagnosis, now) && !self.framed && self.unframed >= DIAGNOSIS_BYTES {
+            log!("{=u32} bytes and no frame: wrong baud rate?", self.unframed);
             self.diagnosis = self.unframed;
         }
         if self.timers.expired(Timer::Lapse, now) {
