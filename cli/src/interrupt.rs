@@ -19,25 +19,19 @@ static CONNECTION: Mutex<Option<Connection>> = Mutex::new(None);
 
 pub(crate) fn watch() -> Result<()> {
     ctrlc::set_handler(|| {
-        let again = REQUESTED.swap(true, Ordering::SeqCst);
+        REQUESTED.store(true, Ordering::SeqCst);
         let connection = CONNECTION.lock().ok().and_then(|mut connection| connection.take());
         match connection {
             // The command tells what was not delivered.
             Some(connection) => drop(connection.close(LIMIT)),
-            None if again => std::process::exit(STATUS.into()),
-            None if WAITS.load(Ordering::SeqCst) => {}
             None => std::process::exit(STATUS.into()),
         }
     })
     .context("Ctrl-C cannot be watched")
 }
 
-/// Set while there is a command that looks at [`requested`] by itself.
-static WAITS: AtomicBool = AtomicBool::new(false);
-
 /// From now on an interrupt closes this connection.
 pub(crate) fn closes(connection: &Connection) {
-    WAITS.store(true, Ordering::SeqCst);
     if let Ok(mut place) = CONNECTION.lock() {
         *place = Some(connection.clone());
     }

@@ -176,6 +176,12 @@ impl<P: Port, const OUT: usize> Driver<P, OUT> {
         }
     }
 
+    /// Whether the port would not take all of a frame: call [`poll`](Self::poll) again when it can be written.
+    #[must_use]
+    pub const fn is_blocked(&self) -> bool {
+        self.output_from < self.output_to
+    }
+
     /// The port.
     pub const fn port(&mut self) -> &mut P {
         &mut self.port

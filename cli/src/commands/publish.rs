@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use tieline::PublishError;
 use tieline_std::{Connection, Error, IntentOptions, Options, RawPublisher, RouteName};
 
 use crate::format::{count, json};
@@ -137,7 +138,12 @@ fn report(args: &Args, publisher: &RawPublisher, lines: &Lines, sent: Result<()>
         return Ok(interrupt::exit_code());
     }
     match sent {
-        Err(error) => Err(anyhow!("{error:#}; {state}")),
+        Err(error) => match error.downcast_ref::<Error>() {
+            Some(Error::Publish(PublishError::NoAudience) | Error::Undelivered { .. }) => {
+                Err(anyhow!("the peer does not read {} any more; {state}", args.route))
+            }
+            _ => Err(anyhow!("{error:#}; {state}")),
+        },
         Ok(()) => Err(anyhow!("{state}")),
     }
 }

@@ -13,7 +13,8 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::pty::OpenptFlags;
 use rustix::termios::{OptionalActions, tcgetattr, tcsetattr};
-use tieline::{Inline, Link};
+use tieline::driver::{Driver, Port};
+use tieline::{Inline, Link, nb};
 use tieline_app::App;
 use tieline_std::Address;
 
@@ -118,28 +119,45 @@ fn live(line: &OwnedFd, link: Link, stop: &OwnedFd) -> io::Result<()> {
     let mut app = App::new(Memory::new());
     app.start(u64::from_le_bytes(nonce));
     app.endpoint().handle_connect(now(), link).map_err(io::Error::other)?;
-    let mut input = [0; 256];
-    let mut output = Output::default();
+    let mut driver = Driver::<_, { Memory::TRANSMIT_MAX }>::new(Uart(line));
     loop {
+        let before = driver.poll(app.endpoint(), now())?;
         let wake = app.poll(now());
-        output.send(&mut app, line, now())?;
+        // Once more, for what the application has just said.
+        if before | driver.poll(app.endpoint(), now())? {
+            continue;
+        }
         // To the next millisecond: a board that is late by less is not late.
         let wait = wake.map(|wake| wake.since(now()) + std::time::Duration::from_micros(1));
-        if !wait_for(line, output.is_blocked(), stop, wait)? {
+        if !wait_for(line, driver.is_blocked(), stop, wait)? {
             return Ok(());
         }
-        let read = match rustix::io::read(line, &mut input) {
-            Ok(0) => return Ok(()),
-            Ok(read) => read,
-            Err(Errno::AGAIN | Errno::INTR) => continue,
-            Err(error) => return Err(error.into()),
-        };
-        let mut rest = input.get(..read).unwrap_or_default();
-        while !rest.is_empty() {
-            let taken = app.endpoint().handle_input(now(), rest);
-            rest = rest.get(taken..).unwrap_or_default();
-            app.poll(now());
+    }
+}
+
+/// The board's end of the line, as a port.
+struct Uart<'l>(&'l OwnedFd);
+
+impl Port for Uart<'_> {
+    type Error = io::Error;
+
+    fn read(&mut self, buffer: &mut [u8]) -> nb::Result<usize, io::Error> {
+        match rustix::io::read(self.0, buffer) {
+            Ok(0) => Err(nb::Error::Other(io::ErrorKind::UnexpectedEof.into())),
+            other => moved(other),
         }
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> nb::Result<usize, io::Error> {
+        moved(rustix::io::write(self.0, bytes))
+    }
+}
+
+fn moved(result: Result<usize, Errno>) -> nb::Result<usize, io::Error> {
+    match result {
+        Ok(count) => Ok(count),
+        Err(Errno::AGAIN | Errno::INTR) => Err(nb::Error::WouldBlock),
+        Err(error) => Err(nb::Error::Other(error.into())),
     }
 }
 
@@ -159,35 +177,5 @@ fn wait_for(
     match poll(&mut fds, limit.as_ref()) {
         Ok(_) | Err(Errno::INTR) => Ok(fds[1].revents().is_empty()),
         Err(error) => Err(error.into()),
-    }
-}
-
-/// The frame that the line has not taken whole.
-#[derive(Debug, Default)]
-struct Output {
-    frame: Vec<u8>,
-    sent: usize,
-}
-
-impl Output {
-    fn is_blocked(&self) -> bool {
-        self.sent < self.frame.len()
-    }
-
-    fn send(&mut self, app: &mut App<Memory>, line: &OwnedFd, now: tieline::Instant) -> io::Result<()> {
-        let mut buffer = [0; Memory::TRANSMIT_MAX];
-        loop {
-            if !self.is_blocked() {
-                let Some(frame) = app.endpoint().poll_transmit(now, &mut buffer) else { return Ok(()) };
-                self.frame.clear();
-                self.frame.extend_from_slice(frame);
-                self.sent = 0;
-            }
-            match rustix::io::write(line, self.frame.get(self.sent..).unwrap_or_default()) {
-                Ok(n) => self.sent += n,
-                Err(Errno::AGAIN | Errno::INTR) => return Ok(()),
-                Err(error) => return Err(error.into()),
-            }
-        }
     }
 }
