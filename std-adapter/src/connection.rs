@@ -230,11 +230,22 @@ impl Connection {
     /// # Errors
     /// [`Error::Declare`], [`Error::Ended`]
     pub fn subscriber<T: Message>(&self, route: &'static Route<T>) -> Result<Subscriber<T>, Error> {
-        let options = InterestOptions { window: Some(self.inner.options.window), ttl: None };
+        self.subscriber_with(route, InterestOptions::default())
+    }
+
+    /// As [`subscriber`](Self::subscriber), with options: how far the publisher may be ahead, and a time to live.
+    ///
+    /// # Errors
+    /// [`Error::Declare`], [`Error::Ended`]
+    pub fn subscriber_with<T: Message>(
+        &self,
+        route: &'static Route<T>,
+        options: InterestOptions,
+    ) -> Result<Subscriber<T>, Error> {
         Ok(Subscriber::new(self.raw_subscriber(route.name(), options)?))
     }
 
-    /// As [`subscriber`](Self::subscriber), for messages that are bytes, and with options.
+    /// As [`subscriber_with`](Self::subscriber_with), for messages that are bytes.
     ///
     /// # Errors
     /// [`Error::Declare`], [`Error::Ended`]

@@ -132,10 +132,17 @@ impl Shared {
 
     /// Calls the driver, or the keeper, if what a thread has done means work for it that it does not know of.
     fn nudge(&self, engine: &mut Engine) {
-        let (urgent, sooner) = (engine.rest() != Rest::Idle, self.is_sooner(engine));
-        if engine.polling && (urgent || sooner) {
-            self.wake_driver(engine);
-        } else if urgent && engine.driver == Driver::Nobody && !engine.urgent {
+        let rest = engine.rest();
+        if engine.polling {
+            let unknown = match rest {
+                Rest::Idle => false,
+                Rest::Blocked => !engine.polls_output,
+                Rest::Paced(until) => engine.polls_until.is_none_or(|polls_until| until < polls_until),
+            };
+            if unknown || self.is_sooner(engine) {
+                self.wake_driver(engine);
+            }
+        } else if rest != Rest::Idle && engine.driver == Driver::Nobody && !engine.urgent {
             engine.urgent = true;
             self.call_keeper.notify_one();
         }
@@ -237,6 +244,7 @@ impl Shared {
             let until = self.until(&engine, deadline, rest);
             engine.polling = true;
             engine.polls_until = until;
+            engine.polls_output = rest == Rest::Blocked;
             drop(engine);
             let ready = self.line.wait(rest == Rest::Blocked, waker.fd(), until);
             if ready.woken {
@@ -314,6 +322,10 @@ impl Shared {
 
     /// Writes what the endpoint wants to send, unless another thread is at it. Returns whether something was written.
     pub(crate) fn pump<'a>(&'a self, mut engine: Guard<'a>) -> (Guard<'a>, bool) {
+        if engine.polling && engine.polls_output {
+            // The line takes nothing now, and the driver waits until it does.
+            return (engine, false);
+        }
         let Some(mut writer) = engine.writer.take() else { return (engine, false) };
         let mut progress = false;
         loop {

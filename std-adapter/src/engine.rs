@@ -41,6 +41,8 @@ pub(crate) struct Engine {
     /// The driver waits for the line, until then; it may be relieved.
     pub(crate) polling: bool,
     pub(crate) polls_until: Option<Instant>,
+    /// It waits for the line to take more, too.
+    pub(crate) polls_output: bool,
     /// There may be more to read.
     pub(crate) more: bool,
     /// Threads that wait for the driver's news.
@@ -114,6 +116,7 @@ impl Engine {
             turn: 0,
             polling: false,
             polls_until: None,
+            polls_output: false,
             more: false,
             waiters: 0,
             flushing: 0,

@@ -20,7 +20,8 @@ pub struct Options {
     pub ping_interval: Duration,
     /// How long the peer may be silent before it counts as lost. At least twice both sides' ping interval.
     pub silence: Duration,
-    /// Largest frame taken and sent, in bytes, which also limits a message.
+    /// Largest frame taken and sent, in bytes, which also limits a message. What is sent on a serial line has 4096
+    /// at the most: nothing urgent can overtake a frame that is on its way.
     pub frame: usize,
     /// Bytes for what has come and was not taken yet, divided among subscribers, responders and awaited answers.
     pub receive: usize,

@@ -390,3 +390,22 @@ fn the_keeper_answers_while_nobody_waits() {
     assert!(known > 10, "{known} round trips");
     assert!(a.ended().is_none() && b.ended().is_none());
 }
+
+#[test]
+fn a_declaration_with_a_time_to_live_ends_unless_it_is_renewed() {
+    let (a, b) = pair();
+    let ttl = Duration::from_millis(200);
+    let publisher = a.publisher(&NOTES, IntentOptions::reliable()).unwrap();
+    let options = InterestOptions { window: None, ttl: Some(ttl) };
+    let subscriber = b.subscriber_with(&NOTES, options).unwrap();
+    publisher.wait_audience(LONG).unwrap();
+    let begin = Instant::now();
+    while begin.elapsed() < 3 * ttl {
+        subscriber.renew().unwrap();
+        publisher.publish(&note(1)).unwrap();
+        subscriber.recv_timeout(LONG).unwrap();
+    }
+    let events = a.events();
+    while !matches!(events.recv_timeout(LONG).unwrap(), Event::Audience { present: false, .. }) {}
+    assert!(publisher.publish(&note(2)).is_err());
+}

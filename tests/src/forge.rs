@@ -103,8 +103,8 @@ pub fn is_hello(frame: &[u8]) -> bool {
 #[must_use]
 pub fn nonces(sent: &[Sent]) -> Option<(u64, u64)> {
     let hellos = sent.iter().filter_map(|sent| hello_of(&sent.bytes));
-    let heads = hellos.map(|hello| hello.head).filter(|head| head.echo != 0);
-    heads.last().map(|head| (head.nonce, head.echo))
+    let mut heads = hellos.map(|hello| hello.head).filter(|head| head.echo != 0);
+    heads.next_back().map(|head| (head.nonce, head.echo))
 }
 
 /// How many packets in recorded frames are of a sort.

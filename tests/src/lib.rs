@@ -14,6 +14,7 @@
 //! | [`side`] | an endpoint with its application and clock, that can restart |
 //! | [`sim`] | the two sides, the two lines, the clock |
 //! | [`forge`] | frames made by hand, and frames taken apart |
+//! | [`chaos`] | hostile material |
 //! | [`seeds`] | many runs of one story; a failing one prints the line that reproduces it |
 //!
 //! ```
@@ -35,6 +36,7 @@
 #![forbid(unsafe_code)]
 
 pub mod app;
+pub mod chaos;
 pub mod forge;
 pub mod line;
 pub mod memory;

@@ -2,11 +2,12 @@
 
 use crate::rng::Rng;
 
-/// Runs a story with `count` seeds, or only with the one in the environment variable `SEED`. When it panics, the line
-/// that runs it again is printed.
+/// Runs a story with `count` seeds (with `SEEDS` many, if that environment variable is set), or only with the one in the
+/// environment variable `SEED`. When it panics, the line that runs it again is printed.
 pub fn for_seeds(count: u64, mut story: impl FnMut(u64, Rng)) {
-    let wanted = std::env::var("SEED").ok().and_then(|text| text.parse::<u64>().ok());
-    let (first, last) = wanted.map_or((1, count), |seed| (seed, seed));
+    let number = |name| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
+    let count = number("SEEDS").unwrap_or(count);
+    let (first, last) = number("SEED").map_or((1, count), |seed| (seed, seed));
     for seed in first..=last {
         let guard = Reproduce(seed);
         story(seed, Rng::new(seed));

@@ -32,6 +32,7 @@ mod sensor;
 
 pub use messages::{COMMAND, GetStatus, IMU, ImuSample, RATE_MAX, STATUS, SetRate, Status};
 use sensor::Sensor;
+use tieline::nb;
 use tieline::time::Duration;
 use tieline::{
     Config, Endpoint, Event, Incoming, Instant, IntentOptions, InterestOptions, Message, Priority, RequestId,

@@ -5,6 +5,7 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use tieline::nb;
 use tieline::{CallId, CallOptions, Message, Outcome, RequestError, RouteName, Select};
 
 use crate::connection::{Inner, deadline};

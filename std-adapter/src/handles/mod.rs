@@ -49,6 +49,22 @@ impl Held {
     }
 }
 
+impl Held {
+    /// Declares it once more, which renews its time to live.
+    pub(crate) fn renew(
+        &self,
+        declare: impl FnOnce(&mut Engine) -> Result<RouteId, DeclareError>,
+    ) -> Result<(), Error> {
+        let mut engine = self.inner.shared.lock();
+        if let Some(ended) = &engine.over {
+            return Err(Error::Ended(ended.clone()));
+        }
+        declare(&mut engine).map_err(Error::Declare)?;
+        self.inner.shared.send(engine);
+        Ok(())
+    }
+}
+
 impl Drop for Held {
     fn drop(&mut self) {
         let mut engine = self.inner.shared.lock();

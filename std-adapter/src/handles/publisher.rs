@@ -5,6 +5,7 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tieline::nb;
 use tieline::{IntentOptions, Message, PublishError, Quality, RouteName, Ticket};
 
 use super::Held;
@@ -29,6 +30,7 @@ pub struct Progress {
 #[derive(Debug)]
 pub struct RawPublisher {
     held: Held,
+    options: IntentOptions,
     timeout: Option<Duration>,
 }
 
@@ -42,7 +44,7 @@ impl RawPublisher {
         let options = IntentOptions { tickets: options.quality == Quality::Reliable, ..options };
         let held =
             Held::declare(inner, name, PUBLISHER, |engine| engine.endpoint.declare_intent(name, options))?;
-        Ok(Self { held, timeout: None })
+        Ok(Self { held, options, timeout: None })
     }
 
     /// Limits how long publishing waits for room. Without, it waits as long as the connection lives.
@@ -133,6 +135,16 @@ impl RawPublisher {
             not_delivered: declared.not_delivered,
             in_doubt: declared.in_doubt,
         })
+    }
+
+    /// Renews a time to live that was stated in the options, by as much again. Whoever states one does this in time;
+    /// without one, a declaration lives as long as the connection.
+    ///
+    /// # Errors
+    /// [`Error::Ended`]
+    pub fn renew(&self) -> Result<(), Error> {
+        let name = self.held.name;
+        self.held.renew(|engine| engine.endpoint.declare_intent(name, self.options))
     }
 
     /// The route.
@@ -254,6 +266,15 @@ impl<T: Message> Publisher<T> {
     #[must_use]
     pub fn progress(&self) -> Progress {
         self.raw.progress()
+    }
+
+    /// Renews a time to live that was stated in the options, by as much again. Whoever states one does this in time;
+    /// without one, a declaration lives as long as the connection.
+    ///
+    /// # Errors
+    /// [`Error::Ended`]
+    pub fn renew(&self) -> Result<(), Error> {
+        self.raw.renew()
     }
 }
 

@@ -5,6 +5,7 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use tieline::nb;
 use tieline::{Message, RequestId, RespondError, RouteName, Select, ServiceOptions, code};
 
 use super::Held;

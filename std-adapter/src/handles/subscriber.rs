@@ -19,6 +19,7 @@ use crate::error::Error;
 #[derive(Debug)]
 pub struct RawSubscriber {
     held: Held,
+    options: InterestOptions,
     /// When so much was taken, the peer is told before there is nothing left to take, so that it goes on meanwhile.
     report: usize,
 }
@@ -33,7 +34,7 @@ impl RawSubscriber {
         let options = InterestOptions { window: Some(window), ..options };
         let held =
             Held::declare(inner, name, SUBSCRIBER, |engine| engine.endpoint.declare_interest(name, options))?;
-        Ok(Self { held, report: window / 4 })
+        Ok(Self { held, options, report: window / 4 })
     }
 
     /// Waits for the next message.
@@ -67,6 +68,16 @@ impl RawSubscriber {
     /// [`Error::Ended`] when the connection is over and all that came was taken.
     pub fn try_recv_into(&self, payload: &mut Vec<u8>) -> Result<bool, Error> {
         Ok(self.try_take(|message| copy(message, payload))?.is_some())
+    }
+
+    /// Renews a time to live that was stated in the options, by as much again. Whoever states one does this in time;
+    /// without one, a declaration lives as long as the connection.
+    ///
+    /// # Errors
+    /// [`Error::Ended`]
+    pub fn renew(&self) -> Result<(), Error> {
+        let name = self.held.name;
+        self.held.renew(|engine| engine.endpoint.declare_interest(name, self.options))
     }
 
     /// The route.
@@ -159,6 +170,15 @@ impl<T: Message> Subscriber<T> {
     /// As [`recv`](Self::recv).
     pub fn try_recv(&self) -> Result<Option<T>, Error> {
         Ok(self.raw.try_take(decode)?.transpose()?)
+    }
+
+    /// Renews a time to live that was stated in the options, by as much again. Whoever states one does this in time;
+    /// without one, a declaration lives as long as the connection.
+    ///
+    /// # Errors
+    /// [`Error::Ended`]
+    pub fn renew(&self) -> Result<(), Error> {
+        self.raw.renew()
     }
 }
 
