@@ -90,14 +90,8 @@ impl RouteName {
     /// # Errors
     /// What is wrong with the type or the path.
     pub const fn new(type_name: &'static str, path: &'static str) -> Result<Self, RouteError> {
-        if !is_type(type_name.as_bytes()) {
-            return Err(RouteError::BadType);
-        }
-        if !is_path(path.as_bytes()) {
-            return Err(RouteError::BadPath);
-        }
-        if type_name.len() + 1 + path.len() > ROUTE_TEXT_MAX {
-            return Err(RouteError::TooLong);
+        if let Err(error) = check_plain(type_name, path) {
+            return Err(error);
         }
         Ok(Self { hash: hash(type_name, path), schema: 0, type_name, path })
     }
@@ -107,11 +101,8 @@ impl RouteName {
     /// # Errors
     /// What is wrong with the prefix.
     pub const fn hashed(prefix: &'static str, hash: u64) -> Result<Self, RouteError> {
-        if !prefix.is_empty() && !is_path(prefix.as_bytes()) {
-            return Err(RouteError::BadPath);
-        }
-        if prefix.len() > PREFIX_MAX {
-            return Err(RouteError::TooLong);
+        if let Err(error) = check_prefix(prefix) {
+            return Err(error);
         }
         Ok(Self { hash, schema: 0, type_name: "", path: prefix })
     }
@@ -124,12 +115,20 @@ impl RouteName {
         if let Some((type_name, path)) = text.split_once('@') {
             return Self::new(type_name, path);
         }
-        let (prefix, digits) = text.split_once('#').ok_or(RouteError::BadForm)?;
-        if digits.len() != 16 || !digits.bytes().all(|b| b.is_ascii_hexdigit()) {
-            return Err(RouteError::BadForm);
-        }
-        let hash = u64::from_str_radix(digits, 16).map_err(|_| RouteError::BadForm)?;
+        let (prefix, hash) = split_hashed(text)?;
         Self::hashed(prefix, hash)
+    }
+
+    /// Whether [`parse`](Self::parse) would take a text that does not live for ever.
+    ///
+    /// # Errors
+    /// What is wrong with the text.
+    pub fn check(text: &str) -> Result<(), RouteError> {
+        if let Some((type_name, path)) = text.split_once('@') {
+            return check_plain(type_name, path);
+        }
+        let (prefix, _) = split_hashed(text)?;
+        check_prefix(prefix)
     }
 
     /// The same route by its hash only: shows and sends `path` as a prefix (none, if it is longer than 79 bytes) and
@@ -256,6 +255,39 @@ impl<T> Route<T> {
     }
 }
 
+const fn check_plain(type_name: &str, path: &str) -> Result<(), RouteError> {
+    if !is_type(type_name.as_bytes()) {
+        return Err(RouteError::BadType);
+    }
+    if !is_path(path.as_bytes()) {
+        return Err(RouteError::BadPath);
+    }
+    if type_name.len() + 1 + path.len() > ROUTE_TEXT_MAX {
+        return Err(RouteError::TooLong);
+    }
+    Ok(())
+}
+
+const fn check_prefix(prefix: &str) -> Result<(), RouteError> {
+    if !prefix.is_empty() && !is_path(prefix.as_bytes()) {
+        return Err(RouteError::BadPath);
+    }
+    if prefix.len() > PREFIX_MAX {
+        return Err(RouteError::TooLong);
+    }
+    Ok(())
+}
+
+/// Prefix and hash of `prefix#0123456789abcdef`.
+fn split_hashed(text: &str) -> Result<(&str, u64), RouteError> {
+    let (prefix, digits) = text.split_once('#').ok_or(RouteError::BadForm)?;
+    if digits.len() != 16 || !digits.bytes().all(|b| b.is_ascii_hexdigit()) {
+        return Err(RouteError::BadForm);
+    }
+    let hash = u64::from_str_radix(digits, 16).map_err(|_| RouteError::BadForm)?;
+    Ok((prefix, hash))
+}
+
 pub(crate) const fn is_type(text: &[u8]) -> bool {
     let mut rest = text;
     if rest.is_empty() {
@@ -304,6 +336,9 @@ mod tests {
         }
         assert_eq!(RouteName::parse("sensors.imu"), Err(RouteError::BadForm));
         assert_eq!(RouteName::parse("T@a@b"), Err(RouteError::BadPath));
+        assert_eq!(RouteName::check("T@a@b"), Err(RouteError::BadPath));
+        assert_eq!(RouteName::check("a#0123456789abcdeg"), Err(RouteError::BadForm));
+        assert_eq!(RouteName::check("a.b#0123456789abcdef"), Ok(()));
     }
 
     #[test]

@@ -177,7 +177,10 @@ impl Connection {
             let (now, most) = (Instant::now(), Instant::now() + LINGER);
             until.map_or(most, |until| until.clamp(now, most))
         };
-        let told = |engine: &Engine| engine.is_written() && !engine.endpoint.wants_transmit();
+        // Acknowledged, that is: on a line that loses, what was only written may be lost.
+        let told = |engine: &Engine| {
+            engine.is_written() && !engine.endpoint.wants_transmit() && engine.endpoint.unacknowledged() == 0
+        };
         let _ = self.shared().wait_sent(Some(linger(until)), told);
         let mut engine = self.shared().lock();
         if engine.over.is_some() {

@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 
 use tieline::{RouteError, RouteName};
 
-static KNOWN: Mutex<Option<HashMap<&'static str, Result<&'static RouteName, RouteError>>>> = Mutex::new(None);
+static KNOWN: Mutex<Option<HashMap<&'static str, &'static RouteName>>> = Mutex::new(None);
 
 /// Reads a route name, `Type@path` or `prefix#hash`, from text that is not known when compiling.
 ///
@@ -21,18 +21,16 @@ static KNOWN: Mutex<Option<HashMap<&'static str, Result<&'static RouteName, Rout
 /// # Ok::<(), tieline::RouteError>(())
 /// ```
 pub fn route(text: &str) -> Result<&'static RouteName, RouteError> {
-    if text.len() > tieline::ROUTE_TEXT_MAX {
-        return Err(RouteError::TooLong);
-    }
+    RouteName::check(text)?;
     let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
     let known = known.get_or_insert_with(HashMap::new);
     if let Some(&name) = known.get(text) {
-        return name;
+        return Ok(name);
     }
     let text: &'static str = text.to_owned().leak();
-    let name = RouteName::parse(text).map(|name| &*Box::leak(Box::new(name)));
+    let name: &'static RouteName = Box::leak(Box::new(RouteName::parse(text)?));
     known.insert(text, name);
-    name
+    Ok(name)
 }
 
 #[cfg(test)]

@@ -29,7 +29,8 @@ pub fn mangled(frame: &[u8], rng: &mut Rng) -> Vec<u8> {
             }
         }
         3 => {
-            let from = rng.index(frame.len());
+            // Not the whole frame: that would be a duplicate, not damage.
+            let from = frame.len().min(2 + rng.index(frame.len()));
             out.extend_from_slice(&frame[from..]);
         }
         _ => {

@@ -29,10 +29,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     println!("demo: the board is simulated by a process on this host{how}");
     // Through cargo again: it knows where it has put the program, whatever the configuration.
     let mut demo = workspace::cargo()?;
-    demo.args(["run", "--quiet"])
-        .args(PROGRAM)
-        .args(["--", "demo"])
-        .args(&args.arguments);
+    demo.args(["run", "--quiet"]).args(PROGRAM).args(["--", "demo"]).args(&args.arguments);
     pass_through(&mut demo)
 }
 

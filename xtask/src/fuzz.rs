@@ -49,9 +49,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     }
     println!("\n{:<24} {:>14}  findings", "target", "executions");
     for (target, report) in &reports {
-        let executions = report
-            .executions
-            .map_or("unknown".to_owned(), |count| count.to_string());
+        let executions = report.executions.map_or("unknown".to_owned(), |count| count.to_string());
         let findings = match report.findings.len() {
             0 => "none".to_owned(),
             count => count.to_string(),
@@ -108,10 +106,7 @@ fn choose(wanted: &[String]) -> Result<Vec<String>> {
         return Ok(known);
     }
     if let Some(name) = wanted.iter().find(|name| !known.contains(name)) {
-        bail!(
-            "there is no fuzz target `{name}`; there are: {}",
-            known.join(", ")
-        );
+        bail!("there is no fuzz target `{name}`; there are: {}", known.join(", "));
     }
     Ok(wanted.to_vec())
 }
@@ -137,8 +132,7 @@ fn fuzz_target(target: &str, seconds: u32) -> Result<Report> {
         // Slow inputs are written as well, but within the time limit they are no findings.
         report.findings.clear();
     } else if report.findings.is_empty() {
-        process::expect_success(&command, status)
-            .context("the fuzzer stopped without a finding")?;
+        process::expect_success(&command, status).context("the fuzzer stopped without a finding")?;
     }
     Ok(report)
 }
@@ -153,8 +147,7 @@ impl Report {
             // As seen from core, where it is run again.
             let core = workspace::root().join("core");
             let short = Path::new(file).strip_prefix(core);
-            self.findings
-                .push(short.map_or(file.to_owned(), |short| short.display().to_string()));
+            self.findings.push(short.map_or(file.to_owned(), |short| short.display().to_string()));
         }
     }
 }

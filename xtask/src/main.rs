@@ -17,10 +17,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 #[derive(Parser)]
-#[command(
-    name = "cargo xtask",
-    about = "Tests, demo and fuzzing of this repository"
-)]
+#[command(name = "cargo xtask", about = "Tests, demo and fuzzing of this repository")]
 struct Cli {
     #[command(subcommand)]
     command: Chore,

@@ -14,11 +14,7 @@ use anyhow::{Context, Result, bail};
 /// The command as one would type it, without the path of its program.
 pub(crate) fn describe(command: &Command) -> String {
     let program = Path::new(command.get_program());
-    let mut line = program
-        .file_name()
-        .unwrap_or(OsStr::new("?"))
-        .to_string_lossy()
-        .into_owned();
+    let mut line = program.file_name().unwrap_or(OsStr::new("?")).to_string_lossy().into_owned();
     for argument in command.get_args() {
         let argument = argument.to_string_lossy();
         // Writing to a String cannot fail.
@@ -46,18 +42,15 @@ pub(crate) fn spawn(command: &mut Command) -> Result<Child> {
 /// Prints the command, runs it with this program's terminal and expects success.
 pub(crate) fn run(command: &mut Command) -> Result<()> {
     println!("$ {}", describe(command));
-    let status = spawn(command)?
-        .wait()
-        .with_context(|| format!("lost `{}`", describe(command)))?;
+    let status = spawn(command)?.wait().with_context(|| format!("lost `{}`", describe(command)))?;
     expect_success(command, status)
 }
 
 /// Runs the command and returns what it wrote to its standard output.
 pub(crate) fn capture(command: &mut Command) -> Result<String> {
     command.stdout(Stdio::piped()).stderr(Stdio::piped());
-    let output = spawn(command)?
-        .wait_with_output()
-        .with_context(|| format!("lost `{}`", describe(command)))?;
+    let output =
+        spawn(command)?.wait_with_output().with_context(|| format!("lost `{}`", describe(command)))?;
     if !output.status.success() {
         bail!(
             "`{}` failed ({}): {}",
@@ -88,11 +81,7 @@ pub(crate) fn run_within(command: &mut Command, limit: Duration) -> Result<Optio
 }
 
 /// Copies `from` to `to` as it arrives and shows each line to `look`.
-pub(crate) fn tee(
-    from: impl Read,
-    mut to: impl Write,
-    mut look: impl FnMut(&str),
-) -> io::Result<()> {
+pub(crate) fn tee(from: impl Read, mut to: impl Write, mut look: impl FnMut(&str)) -> io::Result<()> {
     let mut reader = BufReader::new(from);
     let mut line = Vec::new();
     while reader.read_until(b'\n', &mut line)? > 0 {

@@ -19,9 +19,7 @@ impl Version {
         let text = text.trim();
         // Debian's epoch (`1:`) orders packages, it is no part of the compiler's version.
         let text = text.split_once(':').map_or(text, |(_, rest)| rest);
-        let numbers_end = text
-            .find(|c: char| !c.is_ascii_digit() && c != '.')
-            .unwrap_or(text.len());
+        let numbers_end = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
         let mut numbers = text[..numbers_end].split('.');
         Some(Self {
             major: numbers.next()?.parse().ok()?,

@@ -279,8 +279,8 @@ impl<S: Storage> Endpoint<S> {
         self.core.poll_answer(self.storage.parts().tables, which)
     }
 
-    /// The next frame to send, in `out`, which needs [`transmit_max`](Self::transmit_max) bytes: with less nothing is
-    /// returned. Ask when the line can take a frame, and again until there is none.
+    /// The next frame to send: a part of `out`, which need not be its beginning. `out` needs
+    /// [`transmit_max`](Self::transmit_max) bytes: with less nothing is returned. Ask when the line can take a frame, and again until there is none.
     #[must_use]
     pub fn poll_transmit<'o>(&mut self, now: Instant, out: &'o mut [u8]) -> Option<&'o [u8]> {
         self.core.poll_transmit(&mut self.storage.parts().tables, now, out)
@@ -329,6 +329,17 @@ impl<S: Storage> Endpoint<S> {
     #[must_use]
     pub fn undelivered_total(&self) -> usize {
         self.storage.routes().iter().map(|slot| usize::from(slot.tickets.open())).sum()
+    }
+
+    /// How many reliable packets (messages, declarations, answers) wait or are under way: 0 when the peer has stored all.
+    /// Who closes a line that loses waits for that, so that the peer knows all that it is to know.
+    #[must_use]
+    pub fn unacknowledged(&self) -> usize {
+        if !self.is_established() {
+            return 0;
+        }
+        // Records that were never sent have no number yet; one stands for all of them.
+        self.core.sender.in_flight() as usize + usize::from(self.core.outbox.has_reliable())
     }
 
     /// Bytes of best-effort messages that wait for the line, with what is stored beside them.

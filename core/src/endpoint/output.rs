@@ -196,7 +196,7 @@ impl Core {
 
     /// Largest control record.
     fn control_max(&self) -> usize {
-        (self.send_max() - self.link.framing.check_len()).saturating_sub(RELIABLE_OVERHEAD)
+        self.send_max().saturating_sub(self.link.framing.check_len() + RELIABLE_OVERHEAD)
     }
 
     fn derive_gone(&mut self, t: &mut Tables<'_>) -> bool {

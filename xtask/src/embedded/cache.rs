@@ -99,8 +99,7 @@ fn beside(file: &Path) -> PathBuf {
 
 fn create_parent(file: &Path) -> Result<()> {
     if let Some(parent) = file.parent() {
-        fs::create_dir_all(parent)
-            .with_context(|| format!("cannot create {}", parent.display()))?;
+        fs::create_dir_all(parent).with_context(|| format!("cannot create {}", parent.display()))?;
     }
     Ok(())
 }

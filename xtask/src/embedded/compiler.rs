@@ -11,14 +11,8 @@ use crate::{process, workspace};
 /// The value of a line of `rustc -vV`, such as `host`, `release` or `commit-hash`.
 pub(super) fn fact(compiler: impl AsRef<OsStr>, name: &str) -> Result<String> {
     // In the root: rustup's rustc is the toolchain that the directory asks for.
-    let facts = process::capture(
-        Command::new(compiler)
-            .arg("-vV")
-            .current_dir(workspace::root()),
-    )?;
-    value(&facts, name)
-        .map(str::to_owned)
-        .with_context(|| format!("`rustc -vV` names no {name}"))
+    let facts = process::capture(Command::new(compiler).arg("-vV").current_dir(workspace::root()))?;
+    value(&facts, name).map(str::to_owned).with_context(|| format!("`rustc -vV` names no {name}"))
 }
 
 fn value<'a>(facts: &'a str, name: &str) -> Option<&'a str> {
@@ -39,9 +33,7 @@ pub(super) fn has_target(compiler: impl AsRef<OsStr>, target: &str) -> Result<bo
     let Ok(entries) = fs::read_dir(libraries.trim()) else {
         return Ok(false);
     };
-    Ok(entries
-        .flatten()
-        .any(|entry| entry.file_name().to_string_lossy().starts_with("libcore-")))
+    Ok(entries.flatten().any(|entry| entry.file_name().to_string_lossy().starts_with("libcore-")))
 }
 
 #[cfg(test)]

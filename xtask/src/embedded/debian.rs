@@ -26,9 +26,7 @@ pub(super) fn provide(target: &str) -> Result<Sysroot> {
         bail!("this machine has no apt-get");
     }
     let package = ensure_compiler()?;
-    let why_no_clippy = ensure_clippy(&package)
-        .err()
-        .map(|error| format!("{error:#}"));
+    let why_no_clippy = ensure_clippy(&package).err().map(|error| format!("{error:#}"));
     sysroot::provide(&package, target, why_no_clippy)
 }
 
@@ -49,10 +47,7 @@ fn ensure_compiler() -> Result<String> {
 
 fn install_compiler(version: &str) -> Result<()> {
     println!("installing Debian's {COMPILER} and {SOURCE} {version}");
-    install(&[
-        format!("{COMPILER}={version}"),
-        format!("{SOURCE}={version}"),
-    ])
+    install(&[format!("{COMPILER}={version}"), format!("{SOURCE}={version}")])
 }
 
 /// The installed version of compiler and source, if they fit together and are new enough.
@@ -69,8 +64,8 @@ fn usable_compiler() -> Result<String> {
 /// The version that apt-get would install, if it is new enough.
 fn usable_candidate() -> Result<String> {
     let policy = process::capture(Command::new("apt-cache").args(["policy", COMPILER]))?;
-    let version = candidate(&policy)
-        .with_context(|| format!("apt-get's sources have no package {COMPILER}"))?;
+    let version =
+        candidate(&policy).with_context(|| format!("apt-get's sources have no package {COMPILER}"))?;
     new_enough(COMPILER, version)?;
     Ok(version.to_owned())
 }

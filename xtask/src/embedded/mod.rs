@@ -47,10 +47,7 @@ pub(crate) fn cargo_for(target: &str) -> Result<BoardCargo> {
     if !["", "rustup", "debian"].contains(&choice.as_str()) {
         bail!("{CHOICE}={choice} is not known: use `rustup` or `debian`, or leave it unset");
     }
-    let made = |compiler| BoardCargo {
-        target: target.to_owned(),
-        compiler,
-    };
+    let made = |compiler| BoardCargo { target: target.to_owned(), compiler };
     let mut tried = Vec::new();
     if choice != "debian" {
         match rustup::provide(target) {
@@ -60,9 +57,7 @@ pub(crate) fn cargo_for(target: &str) -> Result<BoardCargo> {
     }
     if choice != "rustup" {
         if let Some(first) = tried.last() {
-            println!(
-                "{target} is not to be had from rustup, so Debian's rustc-web it is:\n{first}"
-            );
+            println!("{target} is not to be had from rustup, so Debian's rustc-web it is:\n{first}");
         }
         match debian::provide(target) {
             Ok(sysroot) => return Ok(made(Compiler::Debian(sysroot))),

@@ -28,10 +28,7 @@ pub(super) fn provide(target: &str) -> Result<()> {
     }
     let failure = failure_file(&rustc, target)?;
     if is_recent(&failure) {
-        bail!(
-            "`rustup target add` failed less than a day ago (delete {} to try again)",
-            failure.display()
-        );
+        bail!("`rustup target add` failed less than a day ago (delete {} to try again)", failure.display());
     }
     match add(target) {
         Ok(()) if compiler::has_target(&rustc, target)? => Ok(()),
@@ -52,11 +49,7 @@ fn add(target: &str) -> Result<()> {
         .current_dir(workspace::root());
     match process::run_within(&mut command, LIMIT)? {
         Some(status) => process::expect_success(&command, status),
-        None => bail!(
-            "`{}` was stopped after {} s",
-            process::describe(&command),
-            LIMIT.as_secs()
-        ),
+        None => bail!("`{}` was stopped after {} s", process::describe(&command), LIMIT.as_secs()),
     }
 }
 
@@ -73,12 +66,8 @@ fn remember(failure: &Path, error: &Error) -> Result<()> {
 }
 
 fn is_recent(file: &Path) -> bool {
-    fs::metadata(file)
-        .and_then(|metadata| metadata.modified())
-        .is_ok_and(|time| {
-            // A time in the future is a changed clock: try again.
-            SystemTime::now()
-                .duration_since(time)
-                .is_ok_and(|age| age < REMEMBERED)
-        })
+    fs::metadata(file).and_then(|metadata| metadata.modified()).is_ok_and(|time| {
+        // A time in the future is a changed clock: try again.
+        SystemTime::now().duration_since(time).is_ok_and(|age| age < REMEMBERED)
+    })
 }

@@ -65,11 +65,7 @@ impl Sysroot {
 }
 
 /// The sysroot of the installed packages, with a library for `target`.
-pub(super) fn provide(
-    version: &str,
-    target: &str,
-    why_no_clippy: Option<String>,
-) -> Result<Sysroot> {
+pub(super) fn provide(version: &str, target: &str, why_no_clippy: Option<String>) -> Result<Sysroot> {
     let sysroot = Sysroot {
         dir: cache::dir()?.join(format!("sysroot-{version}-{RECIPE}")),
         version: version.to_owned(),
@@ -78,9 +74,8 @@ pub(super) fn provide(
     add_host_half(&sysroot)?;
     let place = sysroot.dir.join("lib/rustlib").join(target);
     if !place.exists() {
-        build_libraries(&place, target).with_context(|| {
-            format!("rust-web-src {version} does not build for {target} (see above)")
-        })?;
+        build_libraries(&place, target)
+            .with_context(|| format!("rust-web-src {version} does not build for {target} (see above)"))?;
     }
     if !compiler::has_target(sysroot.rustc(), target)? {
         bail!("{} is damaged: delete it", sysroot.dir.display());
@@ -95,10 +90,7 @@ fn add_host_half(sysroot: &Sysroot) -> Result<()> {
         cache::write_program(&wrapper, &script)?;
     }
     let host = compiler::fact(RUSTC, "host")?;
-    cache::link(
-        &Path::new(RUSTLIB).join(&host),
-        &sysroot.dir.join("lib/rustlib").join(&host),
-    )
+    cache::link(&Path::new(RUSTLIB).join(&host), &sysroot.dir.join("lib/rustlib").join(&host))
 }
 
 fn wrapper_script(real: &str, sysroot: &str) -> String {
@@ -128,10 +120,8 @@ fn compile(dir: &Path, target: &str) -> Result<PathBuf> {
     let hash = compiler::fact(RUSTC, "commit-hash")?;
     // Bitcode, for firmware built with link-time optimisation; and panic messages name
     // files as those of an official toolchain do.
-    let flags = format!(
-        "-Cembed-bitcode=yes\u{1f}--remap-path-prefix={}=/rustc/{hash}/library",
-        source.display()
-    );
+    let flags =
+        format!("-Cembed-bitcode=yes\u{1f}--remap-path-prefix={}=/rustc/{hash}/library", source.display());
     let output = dir.join("target");
     let mut cargo = workspace::cargo()?;
     cargo
@@ -178,9 +168,6 @@ mod tests {
     #[test]
     fn the_wrapper_survives_odd_paths() {
         let script = wrapper_script("/usr/bin/rustc", "/home/o'hara/a b");
-        assert_eq!(
-            script,
-            "#!/bin/sh\nexec /usr/bin/rustc --sysroot '/home/o'\\''hara/a b' \"$@\"\n"
-        );
+        assert_eq!(script, "#!/bin/sh\nexec /usr/bin/rustc --sysroot '/home/o'\\''hara/a b' \"$@\"\n");
     }
 }

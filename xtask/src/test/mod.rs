@@ -40,11 +40,8 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     // In the order of the list, whatever the order of the options.
-    let chosen: Vec<Stage> = all
-        .iter()
-        .copied()
-        .filter(|stage| args.only.is_empty() || args.only.contains(stage))
-        .collect();
+    let chosen: Vec<Stage> =
+        all.iter().copied().filter(|stage| args.only.is_empty() || args.only.contains(stage)).collect();
     Ok(run_stages(&chosen))
 }
 
@@ -55,23 +52,14 @@ fn run_stages(stages: &[Stage]) -> ExitCode {
     let mut failure = None;
     for (index, &stage) in stages.iter().enumerate() {
         let name = stage.name();
-        println!(
-            "\n=== {name} ({} of {}): {}",
-            index + 1,
-            stages.len(),
-            stage.about()
-        );
+        println!("\n=== {name} ({} of {}): {}", index + 1, stages.len(), stage.about());
         let stage_started = Instant::now();
         let result = stage.run(&mut totals);
         let duration = stage_started.elapsed();
         let passed = result.is_ok();
         let word = if passed { "passed" } else { "FAILED" };
         println!("=== {name} {word} after {}", seconds(duration));
-        outcomes.push(Outcome {
-            stage,
-            duration,
-            passed,
-        });
+        outcomes.push(Outcome { stage, duration, passed });
         if let Err(error) = result {
             failure = Some((name, error));
             break;
@@ -86,11 +74,7 @@ fn run_stages(stages: &[Stage]) -> ExitCode {
     if let Some(totals) = totals {
         println!("{totals}");
     }
-    if failure.is_none() {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    }
+    if failure.is_none() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 fn print_table(stages: &[Stage], outcomes: &[Outcome], total: Duration) {

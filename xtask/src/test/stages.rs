@@ -38,11 +38,8 @@ const CLIPPY_FEATURES: [&[&str]; 5] = [
 ];
 
 /// Feature combinations in which the core crate is built for a microcontroller.
-const BOARD_FEATURES: [&[&str]; 3] = [
-    &["--no-default-features"],
-    &["--features", "postcard"],
-    &["--features", "defmt,postcard"],
-];
+const BOARD_FEATURES: [&[&str]; 3] =
+    [&["--no-default-features"], &["--features", "postcard"], &["--features", "defmt,postcard"]];
 
 impl Stage {
     /// The name that `--only` takes.
