@@ -10,7 +10,7 @@
 //! |---|---|---|
 //! | 6 | [`driver`] | ports on one side, the endpoint on the other |
 //! | 5 | `endpoint` | where the machines meet |
-//! | 4 | [`framing`] [`handshake`] [`reliable`] `routes` `results` `ping` `rto` `inbox` `outbox` | one small machine each |
+//! | 4 | [`framing`] [`handshake`] [`reliable`] `routes` `results` `ping` `rto` `inbox` `outbox` `tickets` | one small machine each |
 //! | 3 | [`packet`] `event` `message` | what travels, what the application sees |
 //! | 2 | `route` `error` `queue` `timers` | names, small enums, a byte ring, deadlines |
 //! | 1 | [`wire`] | the only code that touches offsets |
@@ -51,6 +51,7 @@ mod results;
 mod route;
 mod routes;
 mod rto;
+mod tickets;
 pub mod time;
 mod timers;
 pub mod wire;

@@ -12,6 +12,7 @@ use crate::limits::{MESSAGE_COST, WINDOW_MAX};
 use crate::log::log;
 use crate::packet::control::{Intent, Priority, WireName};
 use crate::route::RouteName;
+use crate::tickets::Tickets;
 use crate::time::Instant;
 use crate::timers::Lapse;
 
@@ -103,89 +104,6 @@ pub struct Slot {
     pub(crate) interest_lapse: Lapse,
     /// The peer's type hash, when in conflict.
     pub(crate) theirs: u32,
-}
-
-/// Counts the reliable messages of a route, modulo 2^16. `ended <= delivered <= issued`; those from `failed_from`
-/// to `failed_to` failed, the other ones below `delivered` were taken.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Tickets {
-    /// Published.
-    pub(crate) issued: u16,
-    /// Their end is known.
-    pub(crate) delivered: u16,
-    /// The application was told of their end.
-    ended: u16,
-    /// `issued` when the peer's interest came: its counts begin here.
-    base: u16,
-    failed_from: u16,
-    failed_to: u16,
-    /// From here to `failed_to` they were never sent.
-    unsent_from: u16,
-    reason: FailReason,
-}
-
-impl Tickets {
-    const NONE: Self = Self {
-        issued: 0,
-        delivered: 0,
-        ended: 0,
-        base: 0,
-        failed_from: 0,
-        failed_to: 0,
-        unsent_from: 0,
-        reason: FailReason::SessionLost,
-    };
-
-    /// Published and not known to have ended.
-    pub(crate) const fn open(&self) -> u16 {
-        self.issued.wrapping_sub(self.delivered)
-    }
-
-    /// The peer has taken `messages` since its interest came; false if that cannot be.
-    fn take(&mut self, messages: u16) -> bool {
-        let delivered = self.base.wrapping_add(messages);
-        let ahead = delivered.wrapping_sub(self.delivered);
-        if ahead > self.open() {
-            return false;
-        }
-        self.delivered = delivered;
-        true
-    }
-
-    /// All that are open fail; the newest `unsent` of them were never sent.
-    fn fail(&mut self, reason: FailReason, unsent: u16) {
-        if self.open() == 0 {
-            return;
-        }
-        // Earlier failures that nobody has read stay failures; what was delivered in between joins them, in doubt.
-        let unread = self.failed_to.wrapping_sub(self.ended);
-        if unread == 0 || unread > self.pending() {
-            self.failed_from = self.delivered;
-        }
-        self.failed_to = self.issued;
-        self.unsent_from = self.issued.wrapping_sub(unsent.min(self.open()));
-        self.delivered = self.issued;
-        self.reason = reason;
-    }
-
-    const fn pending(&self) -> u16 {
-        self.delivered.wrapping_sub(self.ended)
-    }
-
-    const fn in_failed(&self, number: u16) -> bool {
-        number.wrapping_sub(self.failed_from) < self.failed_to.wrapping_sub(self.failed_from)
-    }
-
-    fn next(&mut self) -> Option<(u16, Option<FailReason>)> {
-        if self.pending() == 0 {
-            return None;
-        }
-        let number = self.ended;
-        self.ended = number.wrapping_add(1);
-        let unsent = self.failed_to.wrapping_sub(number) <= self.failed_to.wrapping_sub(self.unsent_from);
-        let failed = self.in_failed(number).then_some(if unsent { FailReason::NotSent } else { self.reason });
-        Some((number, failed))
-    }
 }
 
 impl Slot {
@@ -358,7 +276,7 @@ impl Slot {
             // The reader may have counted before we knew (or knew again) of its interest.
             self.credited = declared.bytes;
             self.sent = declared.bytes.wrapping_add(declared.backlog);
-            self.tickets.base = self.tickets.issued.wrapping_sub(declared.messages);
+            self.tickets.begin(declared.messages);
             self.peer &= !peer::SENT;
             self.news |= news::AUDIENCE;
         }
@@ -400,11 +318,16 @@ impl Slot {
         self.theirs = theirs;
         if !self.peer_has(peer::CONFLICT) {
             self.news |= news::CONFLICT;
-            if self.peer_has(peer::INTEREST) {
-                self.news |= news::AUDIENCE;
-            }
         }
         self.peer |= peer::CONFLICT;
+    }
+
+    /// The peer has withdrawn what was in conflict: what is declared here counts again, so it is declared anew.
+    pub(crate) fn end_conflict(&mut self, theirs: u32) {
+        if self.peer_has(peer::CONFLICT) && self.theirs == theirs {
+            self.peer &= !peer::CONFLICT;
+            self.on_ask(true);
+        }
     }
 
     fn on_ask(&mut self, ask: bool) {
@@ -446,15 +369,15 @@ impl Slot {
 
     /// Whether the application must read its tickets before it gets more: their numbers would be ambiguous.
     pub(crate) const fn owes_tickets(&self) -> bool {
-        self.has(local::TICKETS) && self.tickets.issued.wrapping_sub(self.tickets.ended) > u16::MAX / 2
+        self.has(local::TICKETS) && self.tickets.untold() > u16::MAX / 2
     }
 
     /// Whether nothing holds this place any more.
     const fn is_done(&self) -> bool {
         self.local & local::DECLARED == 0
             && self.due & (due::RECORDS | due::RESTING) == 0
-            && self.tickets.issued == self.tickets.delivered
-            && (self.local & local::TICKETS == 0 || self.tickets.pending() == 0)
+            && self.tickets.open() == 0
+            && (self.local & local::TICKETS == 0 || self.tickets.unread() == 0)
     }
 
     /// Frees the place if nothing holds it. The inbox must have been given back.
@@ -530,51 +453,4 @@ pub(crate) fn get(routes: &mut [Slot], id: RouteId) -> Option<&mut Slot> {
     routes
         .get_mut(usize::from(id.index))
         .filter(|slot| slot.name.is_some() && slot.generation == id.generation)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use std::vec::Vec;
-
-    fn ends(tickets: &mut Tickets) -> Vec<(u16, Option<FailReason>)> {
-        core::iter::from_fn(|| tickets.next()).collect()
-    }
-
-    #[test]
-    fn every_ticket_ends_once() {
-        let mut tickets = Tickets { issued: 5, ..Tickets::NONE };
-        assert!(tickets.take(2));
-        assert!(!tickets.take(1), "taken counts do not go back");
-        assert!(!tickets.take(6), "more than was published");
-        tickets.fail(FailReason::PeerRestarted, 1);
-        let lost = Some(FailReason::PeerRestarted);
-        let expected = [(0, None), (1, None), (2, lost), (3, lost), (4, Some(FailReason::NotSent))];
-        assert_eq!(ends(&mut tickets), expected);
-        assert_eq!(ends(&mut tickets), []);
-    }
-
-    #[test]
-    fn failures_that_were_not_read_stay_failures() {
-        let mut tickets = Tickets { issued: 3, ..Tickets::NONE };
-        assert!(tickets.take(1));
-        tickets.fail(FailReason::SessionLost, 0);
-        tickets.base = tickets.issued;
-        tickets.issued = 5;
-        assert!(tickets.take(1));
-        let lost = Some(FailReason::SessionLost);
-        let mut read = tickets;
-        assert_eq!(ends(&mut read), [(0, None), (1, lost), (2, lost), (3, None)]);
-        tickets.fail(FailReason::SessionLost, 0);
-        assert_eq!(ends(&mut tickets), [(0, None), (1, lost), (2, lost), (3, lost), (4, lost)]);
-    }
-
-    #[test]
-    fn counts_survive_their_wrap() {
-        let mut tickets = Tickets { issued: u16::MAX, delivered: u16::MAX, ended: u16::MAX, ..Tickets::NONE };
-        tickets.base = tickets.issued;
-        tickets.issued = tickets.issued.wrapping_add(3);
-        assert!(tickets.take(2));
-        assert_eq!(ends(&mut tickets), [(u16::MAX, None), (0, None)]);
-    }
 }

@@ -11,6 +11,7 @@
 //! | [`memory`] | storage whose sizes are chosen at run time |
 //! | [`names`] | routes that stories speak of |
 //! | [`app`] | an application: what it declares, how it reads, publishes, answers and asks |
+//! | [`feed`] | numbered messages that it publishes by itself |
 //! | [`side`] | an endpoint with its application and clock, that can restart |
 //! | [`sim`] | the two sides, the two lines, the clock |
 //! | [`forge`] | frames made by hand, and frames taken apart |
@@ -37,6 +38,7 @@
 
 pub mod app;
 pub mod chaos;
+pub mod feed;
 pub mod forge;
 pub mod line;
 pub mod memory;
@@ -46,7 +48,8 @@ pub mod seeds;
 pub mod side;
 pub mod sim;
 
-pub use app::{App, Feed, Handle, Heard, Reading, Serving};
+pub use app::{App, Handle, Heard, Reading, Serving};
+pub use feed::Feed;
 pub use line::{Chunking, Line, LineConfig};
 pub use memory::{Memory, Sizes};
 pub use rng::Rng;

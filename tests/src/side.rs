@@ -5,7 +5,8 @@ use tieline::{
     RouteId, RouteName, ServiceOptions, Ticket,
 };
 
-use crate::app::{App, Declaration, Feed, Handle, Reading, Serving, What};
+use crate::app::{App, Declaration, Handle, Reading, Serving, What};
+use crate::feed::Feed;
 use crate::memory::{Memory, Sizes};
 
 /// One side.

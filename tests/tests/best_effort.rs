@@ -203,3 +203,14 @@ fn the_sender_of_a_withdrawn_interest_drops_what_waits() {
     assert_eq!(sim[A].endpoint.unsent_best_effort(), 0);
     assert!(!sim[A].has_audience(publisher));
 }
+
+#[test]
+#[ignore = "open: a serial frame has no number, and nobody looks at the message's own count"]
+fn a_frame_that_comes_twice_brings_no_message_twice() {
+    let line = LineConfig { frame_duplication: 0.5, ..LineConfig::clean(115_200) };
+    let (mut sim, publisher, reader) = one_way(Setup::new(1).line(line), window(400));
+    sim.establish();
+    sim[A].feed(Feed::new(publisher, 100, (4, 40)).every(10));
+    sim.run(3_000);
+    assert_eq!(sim[B].app.numbers(reader), (0..100).collect::<Vec<_>>());
+}

@@ -5,8 +5,8 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use std::time::Duration;
 
 use tieline::{
-    CallOptions, Config, Endpoint, Event, Instant, IntentOptions, InterestOptions, Link, RequestId, RouteId,
-    Select, ServiceOptions, Ticket,
+    CallOptions, Config, Endpoint, Event, Instant, IntentOptions, InterestOptions, Link, Quality, RequestId,
+    RouteId, Select, ServiceOptions, Ticket,
 };
 use tieline_tests::chaos::{NAMES, mangled, some_u32};
 use tieline_tests::names::ADD;
@@ -123,13 +123,13 @@ impl Poked {
         let service = rng.chance(if at == 3 { 0.8 } else { 0.05 });
         let ttl = rng.chance(0.2).then(|| Duration::from_micros(rng.below(2_000_000)));
         let size = rng.chance(0.5).then(|| rng.index(300));
-        let id = match rng.below(5) {
+        // Order is promised for messages of one quality: a route keeps its own. Whoever gives up reading tickets does
+        // not hear of the open ones: not of interest here either.
+        let quality = if at % 3 == 2 { Quality::BestEffort } else { Quality::Reliable };
+        let options = IntentOptions { quality, ttl, tickets: true, ..IntentOptions::default() };
+        let id = match rng.below(2) {
             _ if service => self.endpoint.declare_service(name, ServiceOptions { room: size, ttl }),
-            0 | 1 => self.endpoint.declare_intent(name, IntentOptions { ttl, ..IntentOptions::reliable() }),
-            // Whoever gives up reading tickets does not hear of the open ones: that is not of interest here.
-            2 => self
-                .endpoint
-                .declare_intent(name, IntentOptions { ttl, tickets: true, ..IntentOptions::best_effort() }),
+            0 => self.endpoint.declare_intent(name, options),
             _ => self.endpoint.declare_interest(name, InterestOptions { window: size, ttl }),
         };
         self.ids.extend(id.map(|id| (at, id)));

@@ -216,6 +216,9 @@ impl Core {
             return Err(PublishError::TooLarge { limit }.into());
         }
         let cost = (len + MESSAGE_COST) as u32;
+        if class == Class::Reliable && cost > slot.window {
+            return Err(PublishError::TooLarge { limit }.into());
+        }
         let blocked = class == Class::Reliable && slot.credit() < cost;
         if overflowed || len > room || blocked {
             if blocked && !self.link.lossless && !self.timers.is_set(Timer::Probe) {
@@ -228,9 +231,7 @@ impl Core {
         let mut record = Record { len: len as u32, number: slot.number, slot: route.index, extra: 0 };
         let ticket = if class == Class::Reliable {
             slot.sent = slot.sent.wrapping_add(cost);
-            let number = slot.tickets.issued;
-            slot.tickets.issued = number.wrapping_add(1);
-            Some(Ticket { route, number })
+            Some(Ticket { route, number: slot.tickets.issue() })
         } else {
             record.extra = u16::from(slot.count);
             slot.count = slot.count.wrapping_add(1) & 0x3F;

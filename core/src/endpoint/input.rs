@@ -87,8 +87,10 @@ impl Core {
         match self.phase {
             Phase::Established => {}
             Phase::Closed => {
-                // The peer has not heard our CLOSE.
-                if now.micros_since(self.close_sent) >= u64::from(CLOSE_RETRY_MS) * 1000 {
+                // The peer has not heard our CLOSE, unless this is its own.
+                if packets.first() != Some(&kind::CLOSE)
+                    && now.micros_since(self.close_sent) >= u64::from(CLOSE_RETRY_MS) * 1000
+                {
                     self.close_due = true;
                 }
                 return false;
@@ -321,13 +323,14 @@ impl Core {
                 }
             }
             Control::NotifyIntent { hash, status } => {
-                let place = routes::find_hash(t.routes, hash).and_then(|index| t.routes.get_mut(index));
-                match (place, status) {
+                match (routes::find_hash(t.routes, hash), status) {
                     (None, _) => self.on_unknown(),
-                    (Some(slot), NotifyStatus::Conflict { hash: theirs, .. }) => {
-                        slot.on_conflict(theirs as u32);
+                    (Some(index), NotifyStatus::Conflict { hash: theirs, .. }) => {
+                        self.begin_conflict(t, index, theirs as u32, false);
                     }
-                    (Some(slot), NotifyStatus::Audience(0)) => slot.on_no_audience(),
+                    (Some(index), NotifyStatus::Audience(0)) => {
+                        t.routes.get_mut(index).into_iter().for_each(routes::Slot::on_no_audience);
+                    }
                     // Somebody: its INTEREST says the same, and more.
                     (Some(_), NotifyStatus::Audience(_)) => {}
                 }
@@ -351,13 +354,11 @@ impl Core {
         match routes::find(t.routes, &intent.name, intent.schema) {
             Known::Unknown => self.on_unknown(),
             Known::Conflict(index) => {
-                if let Some(slot) = t.routes.get_mut(index) {
-                    if intent.withdrawn {
-                        slot.peer &= !peer::CONFLICT;
-                    } else {
-                        slot.on_conflict(intent.name.hash() as u32);
-                        slot.due |= due::NOTIFY;
-                    }
+                let theirs = intent.name.hash() as u32;
+                if !intent.withdrawn {
+                    self.begin_conflict(t, index, theirs, true);
+                } else if let Some(slot) = t.routes.get_mut(index) {
+                    slot.end_conflict(theirs);
                 }
             }
             Known::Same(index) => {
@@ -410,10 +411,7 @@ impl Core {
         match found {
             Known::Unknown => self.on_unknown(),
             Known::Conflict(index) => {
-                if let Some(slot) = t.routes.get_mut(index) {
-                    slot.on_conflict(hash as u32);
-                    slot.due |= due::NOTIFY;
-                }
+                self.begin_conflict(t, index, hash as u32, true);
             }
             Known::Same(index) => {
                 let moved =

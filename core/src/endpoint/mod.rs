@@ -10,6 +10,8 @@ mod config;
 mod input;
 mod output;
 mod polls;
+mod records;
+mod session;
 mod state;
 mod stats;
 mod storage;

@@ -1,0 +1,250 @@
+//! Control records: declarations, withdrawals, notices and refusals, derived from what is due in the tables when there is
+//! room for them.
+//!
+//! Invariant: what was turned into a record is due no more, and what found no room stays due. Messages are in [`output`].
+//!
+//! [`output`]: super::output
+
+use super::output::RELIABLE_OVERHEAD;
+use super::state::Core;
+use super::storage::Tables;
+use crate::limits::CONTROL_HEADER_MAX;
+use crate::outbox::{CONTROL, Class, NO_SLOT, RECORD_LEN, Record};
+use crate::packet::control::{
+    INTENT, INTENTS, INTEREST, INTERESTS, Intent, Interest, InterestBody, NotifyStatus, WireName,
+    emit_intent, emit_interest, emit_notify, emit_result_header,
+};
+use crate::results::ServedState;
+use crate::route::ROUTE_TEXT_MAX;
+use crate::routes::{Slot, due, local, peer};
+use crate::wire::{Full, Writer};
+
+/// Largest declaration: flags, number, window, counts, name, extension.
+const DECLARATION_MAX: usize = ROUTE_TEXT_MAX + 40;
+
+impl Core {
+    /// Turns what is due in the tables into control records, as far as there is room for them.
+    pub(super) fn derive_records(&mut self, t: &mut Tables<'_>) {
+        let gone = self.derive_gone(t);
+        let intents = gone && self.derive_declarations(t, due::INTENT);
+        let interests = intents && self.derive_declarations(t, due::INTEREST);
+        let notices = interests && self.derive_notices(t);
+        let refusals = notices && self.derive_refusals(t);
+        let taken = t.routes.iter().any(|slot| slot.is_due(due::TAKEN));
+        self.tables_due = !refusals || taken;
+    }
+
+    /// Queues a control record; false: no room now.
+    fn push_control(&mut self, t: &mut Tables<'_>, slot: u16, parts: [&[u8]; 2]) -> bool {
+        let mut sink = self.outbox.sink(t.tx, Class::Reliable, usize::MAX);
+        parts.iter().for_each(|part| sink.write(part));
+        if sink.overflowed() {
+            return false;
+        }
+        let record = Record { len: sink.len() as u32, number: CONTROL, slot, extra: 0 };
+        self.outbox.commit(t.tx, Class::Reliable, record);
+        true
+    }
+
+    /// Largest control record.
+    fn control_max(&self) -> usize {
+        self.send_max().saturating_sub(self.link.framing.check_len() + RELIABLE_OVERHEAD)
+    }
+
+    fn derive_gone(&mut self, t: &mut Tables<'_>) -> bool {
+        for index in 0..t.routes.len() {
+            let Some(slot) = t.routes.get(index).copied() else { continue };
+            let mut buffer = [0; 32];
+            if slot.is_due(due::INTENT_GONE)
+                && let Some(name) = slot.name
+            {
+                let name = WireName::hash_of(name);
+                let intent = Intent {
+                    withdrawn: true,
+                    reliable: false,
+                    priority: slot.priority(),
+                    service: false,
+                    ask: false,
+                    name,
+                    ttl_ms: 0,
+                    schema: 0,
+                };
+                let mut w = Writer::new(&mut buffer);
+                if emit_intent(&intent, &mut w).is_ok()
+                    && !self.push_control(t, NO_SLOT, [&[INTENT], w.written()])
+                {
+                    return false;
+                }
+                self.clear_due(t, index, due::INTENT_GONE, 0);
+            }
+            if slot.is_due(due::INTEREST_GONE) {
+                let interest = Interest {
+                    number: index as u16 + 1,
+                    ask: false,
+                    messages: slot.messages,
+                    bytes: slot.taken,
+                    body: InterestBody::Withdrawn,
+                };
+                let mut w = Writer::new(&mut buffer);
+                if emit_interest(&interest, &mut w).is_ok()
+                    && !self.push_control(t, index as u16, [&[INTEREST], w.written()])
+                {
+                    return false;
+                }
+                self.clear_due(t, index, due::INTEREST_GONE | due::ADVERTISED | due::TAKEN, due::RESTING);
+                if let Some(slot) = t.routes.get_mut(index) {
+                    slot.reset_counts();
+                }
+            }
+            Self::settle(t, index);
+        }
+        true
+    }
+
+    fn clear_due(&self, t: &mut Tables<'_>, index: usize, clear: u8, set: u8) {
+        if let Some(slot) = t.routes.get_mut(index) {
+            slot.due = slot.due & !clear | set;
+        }
+    }
+
+    /// Puts as many declarations of a kind into each record as fit.
+    fn derive_declarations(&mut self, t: &mut Tables<'_>, kind: u8) -> bool {
+        let max = self.control_max();
+        let mut next = 0;
+        while next < t.routes.len() {
+            let (one, many) = if kind == due::INTENT { (INTENT, INTENTS) } else { (INTEREST, INTERESTS) };
+            let (first, mut used, mut count) = (next, 1, 0u32);
+            let mut sink = self.outbox.sink(t.tx, Class::Reliable, max);
+            // The kind is known when the number of declarations is: it is patched in by writing it last.
+            let many_follow = t.routes.iter().skip(first).filter(|slot| wants(slot, kind)).count() > 1;
+            sink.write(&[if many_follow { many } else { one }]);
+            for (slot, index) in t.routes.iter().zip(0usize..).skip(first) {
+                if wants(slot, kind) {
+                    let mut buffer = [0; DECLARATION_MAX];
+                    let mut w = Writer::new(&mut buffer);
+                    if emit_declaration(slot, index, kind, max - 1, &mut w).is_err() {
+                        next = index + 1;
+                        continue;
+                    }
+                    if used + w.len() > max {
+                        break;
+                    }
+                    sink.write(w.written());
+                    if sink.overflowed() {
+                        break;
+                    }
+                    used += w.len();
+                    count += 1;
+                }
+                next = index + 1;
+            }
+            if sink.overflowed() && count == 0 {
+                return false;
+            }
+            if count == 0 {
+                return next >= t.routes.len();
+            }
+            let record = Record { len: used as u32, number: CONTROL, slot: NO_SLOT, extra: 0 };
+            self.outbox.commit(t.tx, Class::Reliable, record);
+            for slot in t.routes.iter_mut().take(next).skip(first).filter(|slot| wants(slot, kind)) {
+                slot.due &= !kind;
+                slot.local &= !local::ASK;
+                if kind == due::INTEREST {
+                    slot.due |= due::ADVERTISED;
+                }
+            }
+        }
+        true
+    }
+
+    fn derive_notices(&mut self, t: &mut Tables<'_>) -> bool {
+        for index in 0..t.routes.len() {
+            let Some(slot) = t.routes.get(index).filter(|slot| slot.is_due(due::NOTIFY)) else { continue };
+            let Some(name) = slot.name else { continue };
+            let (declared, status) = if slot.peer_has(peer::CONFLICT) {
+                let declared = u64::from(name.path_hash()) << 32 | u64::from(slot.theirs);
+                (declared, NotifyStatus::Conflict { hash: name.hash(), schema: name.schema() })
+            } else {
+                (name.hash(), NotifyStatus::Audience(u32::from(slot.has(local::INTEREST))))
+            };
+            let mut buffer = [0; 32];
+            let mut w = Writer::new(&mut buffer);
+            if emit_notify(declared, &status, &mut w).is_ok()
+                && !self.push_control(t, NO_SLOT, [w.written(), &[]])
+            {
+                return false;
+            }
+            self.clear_due(t, index, due::NOTIFY, 0);
+        }
+        true
+    }
+
+    fn derive_refusals(&mut self, t: &mut Tables<'_>) -> bool {
+        for index in 0..t.served.len() {
+            let Some(place) = t.served.get(index).copied() else { continue };
+            let ServedState::Refuse(code) = place.state else { continue };
+            let mut buffer = [0; 16];
+            let mut w = Writer::new(&mut buffer);
+            if emit_result_header(place.id, code.into(), &mut w).is_ok()
+                && !self.push_control(t, NO_SLOT, [w.written(), &[]])
+            {
+                return false;
+            }
+            if let Some(place) = t.served.get_mut(index) {
+                place.state = ServedState::Free;
+            }
+        }
+        true
+    }
+
+    /// Largest payload of a request or an answer.
+    pub(super) fn control_payload_limit(&self, tx_len: usize) -> usize {
+        let store = (tx_len / 2).saturating_sub(RECORD_LEN);
+        self.control_max().min(store).saturating_sub(CONTROL_HEADER_MAX)
+    }
+}
+
+const fn wants(slot: &Slot, kind: u8) -> bool {
+    // While its number rests, a renewed interest waits.
+    slot.name.is_some() && slot.is_due(kind) && !(kind == due::INTEREST && slot.is_due(due::RESTING))
+}
+
+/// Writes the declaration of a place; with the name hashed, if its text is longer than `max` allows.
+fn emit_declaration(slot: &Slot, index: usize, kind: u8, max: usize, w: &mut Writer<'_>) -> Result<(), Full> {
+    let Some(name) = slot.name else { return Err(Full) };
+    for hashed in [false, true] {
+        let wire_name = match hashed {
+            false => WireName::of(name),
+            true => WireName::hash_of(name),
+        };
+        w.truncate(0);
+        let ask = slot.has(local::ASK);
+        if kind == due::INTENT {
+            let intent = Intent {
+                withdrawn: false,
+                reliable: slot.has(local::RELIABLE),
+                priority: slot.priority(),
+                service: slot.has(local::SERVICE),
+                ask,
+                name: wire_name,
+                ttl_ms: slot.ttl_ms,
+                schema: name.schema(),
+            };
+            emit_intent(&intent, w)?;
+        } else {
+            let body = InterestBody::Declared {
+                window: slot.inbox.capacity() as u32,
+                backlog: slot.old,
+                name: wire_name,
+                ttl_ms: slot.ttl_ms,
+                schema: name.schema(),
+            };
+            let (messages, bytes) = (slot.messages, slot.taken);
+            emit_interest(&Interest { number: index as u16 + 1, ask, messages, bytes, body }, w)?;
+        }
+        if w.len() <= max {
+            return Ok(());
+        }
+    }
+    Err(Full)
+}

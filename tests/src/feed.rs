@@ -1,0 +1,53 @@
+//! Numbered messages: an application publishes them by itself, and whoever reads them can tell what came.
+
+use crate::app::Handle;
+
+/// Publishes numbered messages by itself, as long as there is an audience.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Feed {
+    /// The intent.
+    pub handle: Handle,
+    /// Number of the next message; all below were taken by the endpoint.
+    pub next: u32,
+    /// Ends here.
+    pub count: u32,
+    /// Shortest and longest payload, in bytes; at least 4.
+    pub size: (usize, usize),
+    /// Time between two messages, ms; 0: whenever there is room.
+    pub every_ms: u64,
+    /// Not before this, µs.
+    pub(crate) due: u64,
+}
+
+impl Feed {
+    /// `count` messages of these sizes, as fast as they go.
+    #[must_use]
+    pub const fn new(handle: Handle, count: u32, size: (usize, usize)) -> Self {
+        Self { handle, next: 0, count, size, every_ms: 0, due: 0 }
+    }
+
+    /// One every so many ms.
+    #[must_use]
+    pub const fn every(self, ms: u64) -> Self {
+        Self { every_ms: ms, ..self }
+    }
+}
+
+/// The payload of a numbered message.
+#[must_use]
+pub fn numbered(number: u32, len: usize) -> Vec<u8> {
+    let filler = (4..len).map(|i| (number as usize * 7 + i) as u8);
+    number.to_le_bytes().into_iter().chain(filler).collect()
+}
+
+/// The number of a numbered message.
+///
+/// # Panics
+/// When the payload is not one, so when it was damaged.
+#[must_use]
+pub fn number_of(payload: &[u8]) -> u32 {
+    let head = payload.first_chunk().expect("a numbered message has 4 bytes at least");
+    let number = u32::from_le_bytes(*head);
+    assert_eq!(payload, numbered(number, payload.len()), "the message was damaged");
+    number
+}
