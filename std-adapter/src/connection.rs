@@ -6,7 +6,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use tieline::{
-    Config, Endpoint, IntentOptions, InterestOptions, Message, Peer, Route, RouteName, RttStats,
+    CloseReason, Config, Endpoint, IntentOptions, InterestOptions, Message, Peer, Route, RouteName, RttStats,
     ServiceOptions, Stats,
 };
 
@@ -343,9 +343,10 @@ impl Drop for Inner {
             engine = self.shared.pump(engine).0;
             engine.close(0);
         }
+        let says_version = matches!(engine.over, Some(Ended::Closed(CloseReason::VersionMismatch { .. })));
         self.shared.announce(&mut engine);
         drop(engine);
-        if closes {
+        if closes || says_version {
             // Closing a line on which something still comes may take back what was sent last.
             let until = Instant::now() + LINGER_DROP;
             self.shared.drain(until);

@@ -305,8 +305,8 @@ impl Shared {
     /// When the connection is over, sees to it that the peer notices, too, and does not wait for more.
     fn finish(&self, engine: &Engine) {
         match &engine.over {
-            // Whoever closes has something to send first.
-            None | Some(Ended::Closed(CloseReason::Local)) => {}
+            // Whoever closes, or must tell the peer its version, has something to send first.
+            None | Some(Ended::Closed(CloseReason::Local | CloseReason::VersionMismatch { .. })) => {}
             Some(_) => {
                 self.line.finish();
             }
