@@ -116,6 +116,8 @@ pub struct Line {
     pub config: LineConfig,
     /// Nothing gets through.
     pub cut: bool,
+    /// Whether the next frames are lost, one by one; when it is empty chance decides alone.
+    pub losses: VecDeque<bool>,
     /// Everything that was handed to it, if [`record`](Self::record) is set.
     pub sent: Vec<Sent>,
     /// Whether to keep what is sent.
@@ -134,10 +136,11 @@ pub struct Line {
 impl Line {
     /// An idle line.
     #[must_use]
-    pub const fn new(config: LineConfig, rng: Rng) -> Self {
+    pub fn new(config: LineConfig, rng: Rng) -> Self {
         Self {
             config,
             cut: false,
+            losses: VecDeque::new(),
             sent: Vec::new(),
             record: false,
             frames: 0,
@@ -167,7 +170,8 @@ impl Line {
         self.free_at = now + took;
         self.frames += 1;
         self.bytes += frame.len() as u64;
-        let lost = self.rng.chance(self.config.frame_loss) || self.cut;
+        let lost =
+            self.rng.chance(self.config.frame_loss) | self.cut | self.losses.pop_front().unwrap_or_default();
         if self.record {
             self.sent.push(Sent { at: now, bytes: frame.to_vec(), lost });
         }
