@@ -1,8 +1,11 @@
-//! Typed, named messages between programs and microcontrollers over a line they already have: UART, TCP, UDP.
+//! Typed, named messages between programs and microcontrollers over a line they already have: a UART, TCP.
 //!
 //! This crate is the heart of Tieline: one synchronous state machine per line, [`Endpoint`], that does no I/O. Bytes and
 //! the time go in, events, messages and frames to send come out. No heap, no `unsafe`, no thread, no clock; the memory is
 //! known when you compile. Adapters drive it: [`driver`] on microcontrollers, the crate `tieline-std` on PCs.
+//!
+//! Features: `postcard` makes messages of serde types (with a trait `Named`), `defmt` logs what the endpoint decides,
+//! `crc-table` (1 KiB of flash) and `crc-table16` (16 KiB) make the checksum faster. An example is at [`Endpoint`].
 //!
 //! The modules in floors; each uses only what is below it:
 //!

@@ -94,7 +94,11 @@ mod with_postcard {
         }
 
         fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
-            postcard::from_bytes(bytes).map_err(|_| DecodeError)
+            // Bytes left over mean that the two sides do not mean the same type.
+            match postcard::take_from_bytes(bytes) {
+                Ok((message, [])) => Ok(message),
+                _ => Err(DecodeError),
+            }
         }
     }
 

@@ -93,7 +93,7 @@ impl fmt::Display for Error {
                 if let Some(address) = address {
                     write!(f, " at {address}")?;
                 }
-                write!(f, " within {} s", waited.as_secs_f64())?;
+                write!(f, " within {:.1} s", waited.as_secs_f64())?;
                 if last.is_empty() { Ok(()) } else { write!(f, ": {last}") }
             }
             Self::Options(error) => error.fmt(f),

@@ -22,7 +22,8 @@ const PROGRAM: [&str; 5] = ["--release", "--package", "tieline-cli", "--bin", "t
 
 pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     let mut build = workspace::cargo()?;
-    build.args(["build", "--quiet"]).args(PROGRAM);
+    println!("demo: building the program, which takes a minute or three the first time");
+    build.arg("build").args(PROGRAM);
     process::run(&mut build).context("the demo could not be built")?;
 
     let how = if args.simulated { "" } else { " (default)" };

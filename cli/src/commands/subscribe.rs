@@ -2,10 +2,10 @@
 
 use std::io::{self, BufWriter, Write};
 use std::process::ExitCode;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
-use tieline_std::{Connection, Error, InterestOptions, Options, RawSubscriber, RouteName};
+use tieline_std::{Connection, Error, Event, Events, InterestOptions, Options, RawSubscriber, RouteName};
 
 use crate::format::{self, Format};
 use crate::terminal::note;
@@ -13,6 +13,10 @@ use crate::{Peer, interrupt, route};
 
 /// How long the end may take: the peer is told what was taken.
 const CLOSE_LIMIT: Duration = Duration::from_secs(5);
+/// While nothing comes we look that often why.
+const LOOK: Duration = Duration::from_millis(200);
+/// After that long without a publisher we say so.
+const HINT: Duration = Duration::from_secs(3);
 
 /// Write the messages of a route to standard output, one a line
 ///
@@ -39,13 +43,19 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     args.peer.talk(Options::default(), |connection| {
         let subscriber = connection.raw_subscriber(args.route, InterestOptions::default())?;
         let mut seen = 0;
-        let written = write_messages(args, &subscriber, &mut seen);
+        let mut watch = Watch::new(connection, args);
+        let written = write_messages(args, &subscriber, &mut watch, &mut seen);
         end(args, connection, seen, written)
     })
 }
 
 /// Copies messages to standard output until there is a reason to stop.
-fn write_messages(args: &Args, subscriber: &RawSubscriber, seen: &mut u64) -> Result<()> {
+fn write_messages(
+    args: &Args,
+    subscriber: &RawSubscriber,
+    watch: &mut Watch<'_>,
+    seen: &mut u64,
+) -> Result<()> {
     let name = args.route.to_string();
     let format = if args.json { Format::Json } else { args.format };
     let mut out = BufWriter::with_capacity(64 * 1024, io::stdout().lock());
@@ -54,7 +64,12 @@ fn write_messages(args: &Args, subscriber: &RawSubscriber, seen: &mut u64) -> Re
         if !matches!(subscriber.try_recv_into(&mut payload), Ok(true)) {
             // Nothing more has come so far: show what there is, then wait.
             out.flush()?;
-            subscriber.recv_into(&mut payload)?;
+            payload = loop {
+                match subscriber.recv_timeout(LOOK) {
+                    Err(Error::TimedOut) => watch.look(*seen)?,
+                    other => break other?,
+                }
+            };
         }
         format::payload(&mut out, format, &name, &payload)?;
         *seen += 1;
@@ -63,10 +78,65 @@ fn write_messages(args: &Args, subscriber: &RawSubscriber, seen: &mut u64) -> Re
     Ok(())
 }
 
+/// Why nothing comes, as far as it can be known.
+struct Watch<'c> {
+    route: &'static RouteName,
+    events: Events,
+    connection: &'c Connection,
+    /// When to say that nobody publishes, unless somebody does.
+    hint_at: Option<Instant>,
+}
+
+impl<'c> Watch<'c> {
+    fn new(connection: &'c Connection, args: &Args) -> Self {
+        let hint_at = Instant::now().checked_add(args.peer.patience().min(HINT));
+        Self { route: args.route, events: connection.events(), connection, hint_at }
+    }
+
+    fn look(&mut self, seen: u64) -> Result<()> {
+        while let Some(event) = self.events.try_recv() {
+            match event {
+                Event::RouteConflict { route, .. } if route == *self.route => {
+                    bail!("the peer has another type or schema on {}", self.route.path());
+                }
+                Event::Publisher { route, present: true } if route == *self.route => self.hint_at = None,
+                _ => {}
+            }
+        }
+        if self.hint_at.is_some_and(|at| seen == 0 && at <= Instant::now()) {
+            self.hint_at = None;
+            let peer = self.connection.peer().map_or_else(String::new, |peer| format!(" {:?}", peer.name));
+            note(format_args!(
+                "waiting: the peer{peer} is there, but does not publish {} so far",
+                self.route
+            ));
+        }
+        Ok(())
+    }
+}
+
+/// What did not come, as far as the peer has told.
+fn note_losses(connection: &Connection) {
+    let stats = connection.stats();
+    if stats.best_effort.lost > 0 {
+        note(format_args!("{} lost on the line", format::count(stats.best_effort.lost.into(), "message")));
+    }
+    if stats.dropped_no_room > 0 {
+        note(format_args!(
+            "{} dropped: they came faster than they were taken",
+            format::count(stats.dropped_no_room.into(), "message")
+        ));
+    }
+}
+
 /// Tells the peer what was taken, and decides how it went.
 fn end(args: &Args, connection: &Connection, seen: u64, written: Result<()>) -> Result<ExitCode> {
     // Its own failures do not concern a reader.
     let _ = connection.close(CLOSE_LIMIT);
+    // Whoever reads no more (`| head`) does not miss what it did not wait for.
+    if !written.as_ref().is_err_and(|error| error.is::<io::Error>()) {
+        note_losses(connection);
+    }
     let Err(error) = written else { return Ok(ExitCode::SUCCESS) };
     let missing = args.count.map(|count| format!("{seen} of {}", format::count(count, "message")));
     if interrupt::requested() {

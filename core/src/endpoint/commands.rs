@@ -19,6 +19,8 @@ use crate::wire::Writer;
 
 /// A reader that never gets TAKEN through is asked for it after this long at the least, in µs.
 const PROBE_FLOOR_US: u32 = 50_000;
+/// The wait doubles this often at the most; a quarter of the ping interval ends it before.
+const PROBES_MAX: u8 = 10;
 
 impl Core {
     pub(super) fn declare_intent(
@@ -222,9 +224,10 @@ impl Core {
         let blocked = class == Class::Reliable && slot.credit() < cost;
         if overflowed || len > room || blocked {
             if blocked && !self.link.lossless && !self.timers.is_set(Timer::Probe) {
-                // The report that opens the window may be lost: ask for it.
-                let wait = self.rto.micros().max(PROBE_FLOOR_US);
-                self.timers.set(Timer::Probe, self.now.plus_micros(wait.into()));
+                // The report that opens the window may be lost: ask for it, less and less often.
+                let wait = u64::from(self.rto.micros().max(PROBE_FLOOR_US)) << self.probes;
+                self.timers.set(Timer::Probe, self.now.plus_micros(wait.min(u64::from(self.ping_ms) * 250)));
+                self.probes = (self.probes + 1).min(PROBES_MAX);
             }
             return Err(nb::Error::WouldBlock);
         }

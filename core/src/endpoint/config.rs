@@ -90,7 +90,7 @@ pub struct IntentOptions {
     /// The declaration lapses at the peer unless it is declared again within this time. None: lives with the session.
     pub ttl: Option<Duration>,
     /// Whether each reliable message ends in an event. Then the application must read events, or it may not publish
-    /// more than 32767 messages ahead.
+    /// more than 32767 messages ahead. Declared anew without, it also ends the events of messages that are under way.
     pub tickets: bool,
 }
 

@@ -9,7 +9,7 @@ use crate::limits::{CLOSE_RETRY_MS, VERSION_MAJOR};
 use crate::log::log;
 use crate::outbox::{CONTROL, DEAD, NO_SLOT};
 use crate::packet::control::{Control, Intent, Interest, InterestBody, NotifyStatus};
-use crate::packet::{Hello, HelloBody, Packet, kind};
+use crate::packet::{Hello, HelloBody, Packet, SeqWidth, kind};
 use crate::results::{CallState, ServedState, code};
 use crate::routes::{self, Declared, Known, due, local, peer};
 use crate::time::Instant;
@@ -88,7 +88,7 @@ impl Core {
             Phase::Established => {}
             Phase::Closed => {
                 // The peer has not heard our CLOSE, unless this is its own.
-                if packets.first() != Some(&kind::CLOSE)
+                if !ends_with_close(packets)
                     && now.micros_since(self.close_sent) >= u64::from(CLOSE_RETRY_MS) * 1000
                 {
                     self.close_due = true;
@@ -204,6 +204,7 @@ impl Core {
                 if let Some(slot) = slot
                     && slot.on_credit(messages, bytes)
                 {
+                    self.probes = 0;
                     self.events_due |= slot.has(local::TICKETS);
                     Self::settle_number(t, route);
                 }
@@ -492,4 +493,17 @@ impl Core {
 fn reading(routes: &mut [routes::Slot], number: u16) -> Option<&mut routes::Slot> {
     let index = usize::from(number).checked_sub(1)?;
     routes.get_mut(index).filter(|slot| slot.is_reading())
+}
+
+/// Whether a frame of a session says CLOSE: alone, or behind a PING.
+fn ends_with_close(packets: &[u8]) -> bool {
+    let mut reader = Reader::new(packets);
+    while let Ok(packet) = Packet::parse(&mut reader, SeqWidth::One) {
+        match packet {
+            Packet::Close { .. } => return true,
+            Packet::Ping { .. } => {}
+            _ => return false,
+        }
+    }
+    false
 }

@@ -74,6 +74,9 @@ impl Core {
         if self.close_due {
             self.close_due = false;
             self.close_sent = now;
+            // With a last PING, so that the peer knows its losses to the end.
+            let ping = Packet::Ping { id: self.ping.on_send(now), sent: self.sent_best_effort };
+            ping.emit(&mut w, SeqWidth::One, false).ok()?;
             Packet::Close { code: self.close_code }.emit(&mut w, SeqWidth::One, true).ok()?;
         } else if self.phase == Phase::Established {
             self.emit_reports(t, now, &mut w);

@@ -99,6 +99,8 @@ pub(super) struct Core {
     pub(super) sent_best_effort: u32,
     /// Frames in a row in which best-effort messages waited and none was sent.
     pub(super) passed_over: u8,
+    /// How many probes in a row have brought no room: each doubles the wait for the next.
+    pub(super) probes: u8,
     /// Whether some place in a table has something to send.
     pub(super) tables_due: bool,
     /// Whether to send CLOSE.
@@ -152,6 +154,7 @@ impl Core {
             ping_due: false,
             sent_best_effort: 0,
             passed_over: 0,
+            probes: 0,
             tables_due: false,
             close_due: false,
             close_code: 0,
