@@ -134,7 +134,7 @@ fn end(args: &Args, connection: &Connection, seen: u64, written: Result<()>) -> 
     // Its own failures do not concern a reader.
     let _ = connection.close(CLOSE_LIMIT);
     // Whoever reads no more (`| head`) does not miss what it did not wait for.
-    if !written.as_ref().is_err_and(|error| error.is::<io::Error>()) {
+    if !written.as_ref().is_err_and(anyhow::Error::is::<io::Error>) {
         note_losses(connection);
     }
     let Err(error) = written else { return Ok(ExitCode::SUCCESS) };
