@@ -190,7 +190,9 @@ impl fmt::Display for Ended {
             LostReason::Loopback => {
                 "we hear ourselves: transmit and receive are joined, or the line echoes what it is sent"
             }
-            LostReason::Framing => "what comes is not Tieline: is there another service on that address?",
+            LostReason::Framing => {
+                "what comes is not Tieline: is there another service on that address, or is framing=serial missing?"
+            }
             LostReason::LinkDown => "connection lost: the line is down",
         })?;
         match cause {
