@@ -107,6 +107,26 @@ impl Region {
         Some(Record::from_bytes(self.ring.read(self.bytes(rx), 0)))
     }
 
+    /// Drops the oldest record that is not reliable, wherever it stands: how much stood before it, and its cost.
+    pub(crate) fn drop_best_effort(&mut self, rx: &mut [u8]) -> Option<(usize, u32)> {
+        let buffer = self.bytes(rx);
+        self.ring.straighten(buffer, buffer.len());
+        let (mut at, len) = (0, self.ring.len());
+        while at < len {
+            let record = Record::from_bytes(self.ring.read(buffer, at));
+            let next = at + record.cost() as usize;
+            if !record.reliable {
+                if next <= len && len <= buffer.len() {
+                    buffer.copy_within(next..len, at);
+                }
+                self.ring.shrink(next - at);
+                return Some((at, record.cost()));
+            }
+            at = next;
+        }
+        None
+    }
+
     /// Takes the oldest record out. Its payload stays readable until the region is written again.
     pub(crate) fn pop<'b>(&mut self, rx: &'b mut [u8]) -> Option<(Record, &'b [u8])> {
         let record = self.front(rx)?;

@@ -86,6 +86,11 @@ impl Ring {
         self.len += n.min(self.free(capacity)) as u32;
     }
 
+    /// Drops the `n` newest bytes.
+    pub(crate) fn shrink(&mut self, n: usize) {
+        self.len -= n.min(self.len()) as u32;
+    }
+
     /// Drops the `n` oldest bytes.
     pub(crate) fn pop(&mut self, capacity: usize, n: usize) {
         let n = n.min(self.len());

@@ -54,6 +54,10 @@ pub(crate) mod peer {
     pub(crate) const CONFLICT: u8 = 1 << 3;
     /// A reliable packet was sent on this route in this session: `last_seq` counts.
     pub(crate) const SENT: u8 = 1 << 4;
+    /// The interest's time to live is over: nothing new is sent, what is under way goes on, and a repetition revives it.
+    pub(crate) const LAPSED: u8 = 1 << 5;
+    /// There is, or was, an interest whose number and counts are known.
+    pub(crate) const COUNTED: u8 = INTEREST | LAPSED;
 }
 
 /// Bits of [`Slot::news`]: events that the application has not seen.
@@ -267,8 +271,11 @@ impl Slot {
 
     /// The peer declares its interest in this route.
     pub(crate) fn on_interest(&mut self, declared: &Declared, now: Instant) {
-        let repeated = self.peer_has(peer::INTEREST) && self.number == declared.number;
-        self.peer = self.peer & !peer::CONFLICT | peer::INTEREST;
+        let repeated = self.peer_has(peer::COUNTED) && self.number == declared.number;
+        if self.peer_has(peer::LAPSED) {
+            self.news |= news::AUDIENCE;
+        }
+        self.peer = self.peer & !(peer::CONFLICT | peer::LAPSED) | peer::INTEREST;
         self.interest_lapse = Lapse::after(now, declared.ttl_ms);
         if !repeated {
             self.number = declared.number;
@@ -289,7 +296,14 @@ impl Slot {
             self.on_credit(messages, bytes);
         }
         self.tickets.fail(FailReason::NoAudience, unsent);
-        self.peer &= !peer::INTEREST;
+        self.peer &= !peer::COUNTED;
+        self.interest_lapse = Lapse::NEVER;
+        self.news |= news::AUDIENCE;
+    }
+
+    /// The peer did not renew its interest in time.
+    pub(crate) fn on_interest_lapse(&mut self) {
+        self.peer = self.peer & !peer::INTEREST | peer::LAPSED;
         self.interest_lapse = Lapse::NEVER;
         self.news |= news::AUDIENCE;
     }

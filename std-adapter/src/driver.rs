@@ -227,13 +227,15 @@ impl Shared {
     /// One round of the driver: what is due, what is to be sent, and if there is nothing, the line.
     fn drive<'a>(&'a self, mut engine: Guard<'a>, deadline: Option<Instant>) -> Guard<'a> {
         let now = self.now();
-        if engine.endpoint.poll_timeout().is_some_and(|at| at <= now) {
+        let due = engine.endpoint.poll_timeout().is_some_and(|at| at <= now);
+        if due {
             engine.endpoint.handle_timeout(now);
             engine.digest();
             self.tell(&engine);
         }
         let (mut engine, progress) = self.pump(engine);
-        if progress || engine.over.is_some() {
+        // What was due may be what the driver itself waits for.
+        if progress || due || engine.over.is_some() {
             self.finish(&engine);
             self.tell(&engine);
             return engine;

@@ -237,7 +237,7 @@ fn each_way_in_which_a_request_fails_is_told_apart() {
             assert!(request.respond(&Double(u32::MAX)).is_err());
         });
         let error = raw.call(&[9], Duration::from_millis(200)).unwrap_err();
-        assert!(matches!(error, CallError::TimedOut | CallError::AnswerTooLarge { .. }), "{error}");
+        assert!(matches!(error, CallError::AnswerTooLarge { .. }), "{error}");
     });
 }
 
@@ -408,4 +408,17 @@ fn a_declaration_with_a_time_to_live_ends_unless_it_is_renewed() {
     let events = a.events();
     while !matches!(events.recv_timeout(LONG).unwrap(), Event::Audience { present: false, .. }) {}
     assert!(publisher.publish(&note(2)).is_err());
+}
+
+#[test]
+fn an_answer_that_is_too_large_is_told_to_the_caller_at_once() {
+    let (a, b) = Connection::pair(Options::default(), Options::default()).unwrap();
+    let name = route("Bytes@pair.large").unwrap();
+    let service = b.raw_responder(name).unwrap();
+    let server = thread::spawn(move || service.serve(|_| Ok(vec![0; 20])));
+    let caller = a.raw_caller(name).with_room(10);
+    let answer = caller.call(b"", Duration::from_secs(20));
+    assert!(matches!(answer, Err(CallError::AnswerTooLarge { room: 10 })), "{answer:?}");
+    a.close(std::time::Duration::from_secs(5)).unwrap();
+    server.join().unwrap().unwrap();
 }

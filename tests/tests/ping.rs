@@ -135,7 +135,8 @@ fn intervals_may_differ_from_side_to_side() {
     Who::BOTH.iter().for_each(|who| sim[*who].app.forget());
     sim.run(60_000);
     assert!((590..=610).contains(&sim[A].endpoint.rtt().samples));
-    assert!((28..=33).contains(&sim[B].endpoint.rtt().samples));
+    // Not every 2 s: A's patience of 5 s shall survive two lost ones.
+    assert!((34..=38).contains(&sim[B].endpoint.rtt().samples));
     assert!(Who::BOTH.iter().all(|who| sim[*who].app.states().is_empty()));
     // Each notices silence after its own time.
     sim.cut(true);

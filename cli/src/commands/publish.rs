@@ -202,7 +202,8 @@ impl Lines {
             Some(at) => at + 1,
             None => 0,
         };
-        let limit = publisher.payload_limit().unwrap_or(usize::MAX);
+        // Nobody to send to: reading on would only fill the memory.
+        let limit = publisher.payload_limit().ok_or(Error::Publish(PublishError::NoAudience))?;
         let lines: Vec<&[u8]> =
             self.buffer[..end].split_inclusive(|&byte| byte == b'\n').map(chomp).collect();
         // A line that is not complete, but too long already, will not become shorter.

@@ -199,6 +199,9 @@ impl Core {
             return Err(nb::Error::WouldBlock);
         }
         let class = if slot.has(local::RELIABLE) { Class::Reliable } else { Class::BestEffort };
+        if class == Class::Reliable && self.records_wait {
+            return Err(nb::Error::WouldBlock);
+        }
         Ok((class, self.payload_limit(slot, tx_len)))
     }
 
@@ -226,7 +229,8 @@ impl Core {
             if blocked && !self.link.lossless && !self.timers.is_set(Timer::Probe) {
                 // The report that opens the window may be lost: ask for it, less and less often.
                 let wait = u64::from(self.rto.micros().max(PROBE_FLOOR_US)) << self.probes;
-                self.timers.set(Timer::Probe, self.now.plus_micros(wait.min(u64::from(self.ping_ms) * 250)));
+                self.timers
+                    .set(Timer::Probe, self.now.plus_micros(wait.min(u64::from(self.ping_every_ms) * 250)));
                 self.probes = (self.probes + 1).min(PROBES_MAX);
             }
             return Err(nb::Error::WouldBlock);
@@ -258,6 +262,9 @@ impl Core {
         }
         if self.peer.capabilities & CAPABILITY_SERVICES == 0 || self.peer.requests == 0 {
             return Err(RequestError::NotSupported.into());
+        }
+        if self.records_wait {
+            return Err(nb::Error::WouldBlock);
         }
         let limit = self.control_payload_limit(t.tx.len());
         let (mut buffer, mut last_call) = ([0; CONTROL_HEADER_MAX], self.last_call);
@@ -312,6 +319,9 @@ impl Core {
     ) -> nb::Result<(), RespondError> {
         let limit = self.control_payload_limit(t.tx.len());
         let place = results::find_open(t.served, self.session, request).ok_or(RespondError::Unknown)?;
+        if self.records_wait {
+            return Err(nb::Error::WouldBlock);
+        }
         let limit = limit.min(place.room as usize);
         let mut buffer = [0; CONTROL_HEADER_MAX];
         let mut header = Writer::new(&mut buffer);

@@ -200,7 +200,7 @@ impl Core {
             }
             Packet::Taken { route, messages, bytes } => {
                 let slot =
-                    t.routes.iter_mut().find(|slot| slot.peer_has(peer::INTEREST) && slot.number == route);
+                    t.routes.iter_mut().find(|slot| slot.peer_has(peer::COUNTED) && slot.number == route);
                 if let Some(slot) = slot
                     && slot.on_credit(messages, bytes)
                 {
@@ -293,10 +293,12 @@ impl Core {
                 return true;
             }
             // Best-effort messages that came before it was known that the route is reliable make room.
-            if slot.inbox.front(t.rx).is_none_or(|oldest| oldest.reliable) {
-                break;
+            let Some((before, cost)) = slot.inbox.drop_best_effort(t.rx) else { break };
+            if (before as u32) < slot.old {
+                // Of an earlier session: it was stated as backlog.
+                slot.on_taken(cost, false);
+                self.tables_due = true;
             }
-            slot.inbox.pop(t.rx);
             self.counters.dropped_no_room = self.counters.dropped_no_room.wrapping_add(1);
         }
         // More than the window that we stated: the peer broke a rule, and holding all up would not mend it.
@@ -377,11 +379,17 @@ impl Core {
         self.events_due = true;
         self.tables_due = true;
         let number = interest.number;
-        let stands = |slot: &routes::Slot| slot.peer_has(peer::INTEREST) && slot.number == number;
+        let stands = |slot: &routes::Slot| slot.peer_has(peer::COUNTED) && slot.number == number;
         match interest.body {
             InterestBody::Withdrawn => match t.routes.iter().position(stands) {
                 Some(index) => self.end_audience(t, index, Some((interest.messages, interest.bytes))),
-                None => self.on_unknown(),
+                None => {
+                    // Our place is gone, but messages that carry the number may still wait.
+                    if number != CONTROL && number != DEAD {
+                        self.outbox.kill(t.tx, number);
+                    }
+                    self.on_unknown();
+                }
             },
             // The number of a record that is dead here, and of control records.
             InterestBody::Declared { .. } if number == DEAD || number == CONTROL => self.on_malformed(),
@@ -416,7 +424,7 @@ impl Core {
             }
             Known::Same(index) => {
                 let moved =
-                    |slot: &routes::Slot| slot.peer_has(peer::INTEREST) && slot.number != declared.number;
+                    |slot: &routes::Slot| slot.peer_has(peer::COUNTED) && slot.number != declared.number;
                 if t.routes.get(index).is_some_and(moved) {
                     self.end_audience(t, index, None);
                 }

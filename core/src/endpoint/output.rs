@@ -79,7 +79,9 @@ impl Core {
             ping.emit(&mut w, SeqWidth::One, false).ok()?;
             Packet::Close { code: self.close_code }.emit(&mut w, SeqWidth::One, true).ok()?;
         } else if self.phase == Phase::Established {
-            self.emit_reports(t, now, &mut w);
+            if !core::mem::take(&mut self.squeezed) {
+                self.emit_reports(t, now, &mut w);
+            }
             if self.tables_due {
                 self.derive_records(t);
             }
@@ -162,13 +164,17 @@ impl Core {
             let id = self.ping.on_send(now);
             append(w, &Packet::Ping { id, sent: self.sent_best_effort }, width);
             self.ping_due = false;
-            self.timers.set(Timer::Ping, now.plus_millis(self.ping_ms));
+            self.timers.set(Timer::Ping, now.plus_millis(self.ping_every_ms));
         }
     }
 
     /// Fills the frame with messages. Each but the last carries its length, so one looks ahead by one.
     fn emit_messages(&mut self, t: &mut Tables<'_>, now: Instant, w: &mut Writer<'_>) {
         let width = self.link.framing.seq_width();
+        if !w.is_empty() && self.is_squeezed(t, w.room()) {
+            self.squeezed = true;
+            return;
+        }
         let waiting = self.outbox.best_effort_len() > 0;
         let before = self.sent_best_effort;
         let mut current = self.choose(t, w.room(), now);
@@ -184,6 +190,21 @@ impl Core {
             true => self.passed_over.saturating_add(1),
             false => 0,
         };
+    }
+
+    /// Whether the message whose turn it is does not fit beside the reports.
+    fn is_squeezed(&self, t: &mut Tables<'_>, room: usize) -> bool {
+        if self.passed_over >= PASSED_OVER_MAX
+            && let Some((record, payload)) = self.outbox.peek_best_effort(t.tx)
+        {
+            return record.number != DEAD && best_effort_len(record.number, payload.len(), true) > room;
+        }
+        let Some(packet) = self.sender.peek() else { return false };
+        let Some((record, payload)) = self.outbox.peek_reliable(t.tx) else { return false };
+        let distance =
+            if packet.new { self.distance(t, &record, packet.seq) } else { u32::from(record.extra) };
+        let chosen = Chosen { record, payload, reliable: Some((packet.seq, distance)) };
+        length(&chosen, self.link.framing.seq_width(), true) > room
     }
 
     /// The next message that fits into `room` bytes as the frame's last; it counts as sent.

@@ -31,6 +31,7 @@ impl Core {
         let notices = interests && self.derive_notices(t);
         let refusals = notices && self.derive_refusals(t);
         let taken = t.routes.iter().any(|slot| slot.is_due(due::TAKEN));
+        self.records_wait = !refusals;
         self.tables_due = !refusals || taken;
     }
 
@@ -46,9 +47,10 @@ impl Core {
         true
     }
 
-    /// Largest control record.
-    fn control_max(&self) -> usize {
-        self.send_max().saturating_sub(self.link.framing.check_len() + RELIABLE_OVERHEAD)
+    /// Largest control record that a frame and our store hold.
+    fn control_max(&self, tx_len: usize) -> usize {
+        let frame = self.send_max().saturating_sub(self.link.framing.check_len() + RELIABLE_OVERHEAD);
+        frame.min((tx_len / 2).saturating_sub(RECORD_LEN))
     }
 
     fn derive_gone(&mut self, t: &mut Tables<'_>) -> bool {
@@ -109,7 +111,7 @@ impl Core {
 
     /// Puts as many declarations of a kind into each record as fit.
     fn derive_declarations(&mut self, t: &mut Tables<'_>, kind: u8) -> bool {
-        let max = self.control_max();
+        let max = self.control_max(t.tx.len());
         let mut next = 0;
         while next < t.routes.len() {
             let (one, many) = if kind == due::INTENT { (INTENT, INTENTS) } else { (INTEREST, INTERESTS) };
@@ -122,7 +124,7 @@ impl Core {
                 if wants(slot, kind) {
                     let mut buffer = [0; DECLARATION_MAX];
                     let mut w = Writer::new(&mut buffer);
-                    if emit_declaration(slot, index, kind, max - 1, &mut w).is_err() {
+                    if emit_declaration(slot, index, kind, max.saturating_sub(1), &mut w).is_err() {
                         next = index + 1;
                         continue;
                     }
@@ -138,7 +140,7 @@ impl Core {
                 }
                 next = index + 1;
             }
-            if sink.overflowed() && count == 0 {
+            if sink.overflowed() && count == 0 && next < t.routes.len() {
                 return false;
             }
             if count == 0 {
@@ -199,8 +201,7 @@ impl Core {
 
     /// Largest payload of a request or an answer.
     pub(super) fn control_payload_limit(&self, tx_len: usize) -> usize {
-        let store = (tx_len / 2).saturating_sub(RECORD_LEN);
-        self.control_max().min(store).saturating_sub(CONTROL_HEADER_MAX)
+        self.control_max(tx_len).saturating_sub(CONTROL_HEADER_MAX)
     }
 }
 

@@ -48,8 +48,12 @@ impl Core {
         self.ping = Ping::start(now, body.clock);
         // Measure the line at once: an application may ask right away.
         self.ping_due = true;
+        self.ping_every_ms = self.ping_ms.min((body.silence_ms / 3).max(1));
         self.sent_best_effort = 0;
         self.passed_over = 0;
+        self.squeezed = false;
+        self.records_wait = false;
+        self.probes = 0;
         self.counters.peer_dropped_no_room = 0;
         self.counters.dropped_no_room = 0;
         t.routes.iter_mut().filter(|slot| slot.name.is_some()).for_each(Slot::on_session);
@@ -117,7 +121,7 @@ impl Core {
 
     /// The two sides disagree about a route: it has no audience any more. `tell`: the peer may not know yet.
     pub(super) fn begin_conflict(&mut self, t: &mut Tables<'_>, index: usize, theirs: u32, tell: bool) {
-        if t.routes.get(index).is_some_and(|slot| slot.peer_has(peer::INTEREST)) {
+        if t.routes.get(index).is_some_and(|slot| slot.peer_has(peer::COUNTED)) {
             self.end_audience(t, index, None);
         }
         if let Some(slot) = t.routes.get_mut(index).filter(|slot| slot.name.is_some()) {

@@ -63,6 +63,8 @@ pub(super) struct Core {
 
     name: String<NAME_MAX>,
     pub(super) ping_ms: u32,
+    /// How often we ping in this session: often enough for the peer's patience.
+    pub(super) ping_every_ms: u32,
     pub(super) silence_ms: u32,
 
     pub(super) link: Link,
@@ -99,6 +101,10 @@ pub(super) struct Core {
     pub(super) sent_best_effort: u32,
     /// Frames in a row in which best-effort messages waited and none was sent.
     pub(super) passed_over: u8,
+    /// The next frame goes without reports: a message needs all of it.
+    pub(super) squeezed: bool,
+    /// A record found no room in the store: messages wait until it has.
+    pub(super) records_wait: bool,
     /// How many probes in a row have brought no room: each doubles the wait for the next.
     pub(super) probes: u8,
     /// Whether some place in a table has something to send.
@@ -131,6 +137,7 @@ impl Core {
             timers: Timers::new(),
             name: String::new(),
             ping_ms: 0,
+            ping_every_ms: 0,
             silence_ms: 0,
             link: Link { framing: Framing::Serial, frame_max: 0, lossless: false, bits_per_second: 0 },
             frame_max: 0,
@@ -154,6 +161,8 @@ impl Core {
             ping_due: false,
             sent_best_effort: 0,
             passed_over: 0,
+            squeezed: false,
+            records_wait: false,
             probes: 0,
             tables_due: false,
             close_due: false,
@@ -361,7 +370,7 @@ impl Core {
                 slot.on_intent_gone();
             }
             if slot.interest_lapse.is_over(now) {
-                self.end_audience(t, index, None);
+                slot.on_interest_lapse();
             }
         }
         t.calls.iter_mut().for_each(|call| call.on_time(now));

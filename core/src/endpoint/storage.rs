@@ -111,6 +111,8 @@ impl<const FRAME: usize, const RX: usize, const TX: usize, const ROUTES: usize>
     pub const fn new() -> Self {
         const {
             assert!(FRAME >= FRAME_MIN, "FRAME is at least 80 bytes");
+            // Half of it holds the largest declaration by hash, 44 bytes, and 10 beside it.
+            assert!(TX >= 112, "TX is at least 112 bytes");
             assert!(ROUTES < u16::MAX as usize, "ROUTES is less than 65535");
             assert!(RX < u32::MAX as usize && TX < u32::MAX as usize, "RX and TX are less than 4 GiB");
         }

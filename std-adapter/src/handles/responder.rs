@@ -145,6 +145,13 @@ impl RawRequest {
             match respond(engine, self.id) {
                 Ok(()) => Some(Ok(())),
                 Err(nb::Error::WouldBlock) => None,
+                Err(nb::Error::Other(error @ RespondError::TooLarge { .. })) => {
+                    // The caller shall not wait for what will not come.
+                    match engine.endpoint.respond(self.id, code::TOO_LARGE, &[]) {
+                        Err(nb::Error::WouldBlock) => None,
+                        _ => Some(Err(Error::Respond(error))),
+                    }
+                }
                 Err(nb::Error::Other(error)) => Some(Err(Error::Respond(error))),
             }
         });
