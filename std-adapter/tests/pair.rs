@@ -419,6 +419,6 @@ fn an_answer_that_is_too_large_is_told_to_the_caller_at_once() {
     let caller = a.raw_caller(name).with_room(10);
     let answer = caller.call(b"", Duration::from_secs(20));
     assert!(matches!(answer, Err(CallError::AnswerTooLarge { room: 10 })), "{answer:?}");
-    a.close(std::time::Duration::from_secs(5)).unwrap();
+    a.close(Duration::from_secs(5)).unwrap();
     server.join().unwrap().unwrap();
 }
