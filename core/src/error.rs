@@ -24,6 +24,11 @@ pub enum DeclareError {
     ServiceAndTopic,
     /// Another route that is declared here has the same path: one path has one type.
     OtherType,
+    /// All `limit` places for rate limits are taken.
+    NoLimiter {
+        /// Places for rate limits.
+        limit: usize,
+    },
 }
 
 impl fmt::Display for DeclareError {
@@ -45,6 +50,10 @@ impl fmt::Display for DeclareError {
             Self::OtherType => {
                 f.write_str("another type is declared here on the same path: one path has one type")
             }
+            Self::NoLimiter { limit } => write!(
+                f,
+                "all {limit} places for rate limits are taken: declare without a rate or use an endpoint with more"
+            ),
         }
     }
 }
@@ -70,6 +79,8 @@ pub enum PublishError {
     },
     /// [`Message::encode`](crate::Message::encode) failed.
     Encode,
+    /// The peer cannot discard messages whose time is over. Send it without.
+    ExpiryNotSupported,
 }
 
 impl fmt::Display for PublishError {
@@ -81,6 +92,9 @@ impl fmt::Display for PublishError {
             Self::RouteConflict => f.write_str("the peer has another type or schema on that path"),
             Self::TooLarge { limit } => write!(f, "message too large: the limit is {limit} bytes"),
             Self::Encode => f.write_str("the value could not be encoded"),
+            Self::ExpiryNotSupported => {
+                f.write_str("the peer cannot discard messages whose time is over: send it without")
+            }
         }
     }
 }

@@ -42,9 +42,14 @@ pub enum Event {
     Connecting,
     /// A session has begun; [`Endpoint::peer`](crate::Endpoint::peer) tells with whom.
     Established {
-        /// Whether an earlier session goes on. Always false in this version.
+        /// Whether an earlier session goes on: nothing reliable was lost or doubled.
         resumed: bool,
     },
+    /// Nothing comes over the link any more, but the session is kept for a while
+    /// ([`Config::resume_for`](crate::Config::resume_for)): it goes on when the link, or another one, reaches the peer, and
+    /// ends as [`Lost`](Self::Lost) if none does. If the reason is [`LostReason::Framing`] or [`LostReason::LinkDown`] a new
+    /// link is needed.
+    Degraded(LostReason),
     /// The session, or the hope for one, is lost. While a link is there the endpoint tries again by itself,
     /// unless the reason is [`LostReason::Framing`] or [`LostReason::LinkDown`], which need a new link.
     Lost(LostReason),
@@ -128,6 +133,10 @@ pub enum FailReason {
     NotSent,
     /// The peer's interest ended before its application took it.
     NoAudience,
+    /// Its time was over before it was sent, or before the peer's application took it: certainly not delivered.
+    Expired,
+    /// A newer sample took its place before it was sent ([`History::Latest`](crate::History::Latest)).
+    Superseded,
 }
 
 /// A likely cause for what the line does.

@@ -1,9 +1,11 @@
 //! The receive store: RX is divided into one ring per route that receives and one box per awaited answer.
 //!
 //! Invariant: the regions lie one behind the other without gaps, so what is free is what is behind the last one.
-//! Giving one back moves the later ones down, which is rare (a withdrawal, the end of a call). Does not know routes.
+//! Giving one back moves the later ones down, which is rare (a withdrawal, the end of a call). Within a region the records
+//! stand in the order in which they are handed out: those that are whole and whose turn has come at the front, behind them
+//! those that wait for something that is missing. Does not know routes.
 
-use crate::limits::MESSAGE_COST;
+use crate::limits::{LIFE_COST, MESSAGE_COST};
 use crate::queue::Ring;
 
 /// A part of RX that is used as a ring of records.
@@ -12,63 +14,127 @@ pub(crate) struct Region {
     at: u32,
     capacity: u32,
     ring: Ring,
+    /// Bytes at the front that may be handed out.
+    ready: u32,
 }
 
-/// What stands before each payload in a region: [`MESSAGE_COST`] bytes.
+/// What stands before each payload in a region: [`MESSAGE_COST`] bytes, and the deadline if there is one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Record {
+    /// Of the payload. Below 2^19.
     pub(crate) len: u32,
-    /// Of a request.
-    pub(crate) id: u16,
+    /// How many bytes of it have not come. Below 2^19.
+    pub(crate) missing: u32,
+    /// Low bits of the number of the first packet that came of it; of a request, its id.
+    pub(crate) key: u16,
+    /// Which of the route's messages it is, modulo 128.
+    pub(crate) number: u8,
     pub(crate) reliable: bool,
+    /// When it is to be discarded unread; 0: never.
+    pub(crate) deadline: u32,
+    /// A deadline stands between header and payload.
+    expires: bool,
 }
 
+const LEN_BITS: u32 = 19;
+const LEN_MASK: u64 = (1 << LEN_BITS) - 1;
+const NUMBER_MASK: u8 = 0x7F;
+
 impl Record {
-    /// What the record takes of the window: payload and header.
+    /// A record whose payload is whole.
+    pub(crate) const fn whole(key: u16, reliable: bool, len: usize) -> Self {
+        Self { len: len as u32, missing: 0, key, number: 0, reliable, deadline: 0, expires: false }
+    }
+
+    /// One of which nothing has come.
+    pub(crate) const fn large(key: u16, reliable: bool, len: u32, number: u8) -> Self {
+        Self { len, missing: len, key, number: number & NUMBER_MASK, reliable, deadline: 0, expires: false }
+    }
+
+    /// The same with another key.
+    pub(crate) const fn keyed(self, key: u16) -> Self {
+        Self { key, ..self }
+    }
+
+    /// The same with a deadline.
+    pub(crate) const fn until(self, deadline: u32) -> Self {
+        Self { deadline, expires: true, ..self }
+    }
+
+    const fn head(self) -> usize {
+        if self.expires { MESSAGE_COST + LIFE_COST } else { MESSAGE_COST }
+    }
+
+    /// What the record takes of the window: header, deadline and payload.
     pub(crate) const fn cost(self) -> u32 {
-        self.len.saturating_add(MESSAGE_COST as u32)
+        self.len.saturating_add(self.head() as u32)
     }
 
-    const fn to_bytes(self) -> [u8; MESSAGE_COST] {
-        let [a, b, c, d] = self.len.to_le_bytes();
-        let [e, f] = self.id.to_le_bytes();
-        [a, b, c, d, e, f, self.reliable as u8, 0]
+    fn save(self, ring: &Ring, buffer: &mut [u8], at: usize) {
+        let bits = u64::from(self.len)
+            | u64::from(self.missing) << LEN_BITS
+            | u64::from(self.key) << (2 * LEN_BITS)
+            | u64::from(self.number & NUMBER_MASK) << 54
+            | u64::from(self.reliable) << 61
+            | u64::from(self.expires) << 62;
+        ring.write(buffer, at, &bits.to_le_bytes());
+        if self.expires {
+            ring.write(buffer, at + MESSAGE_COST, &self.deadline.to_le_bytes());
+        }
     }
 
-    const fn from_bytes(bytes: [u8; MESSAGE_COST]) -> Self {
-        let [a, b, c, d, e, f, reliable, _] = bytes;
+    fn load(ring: &Ring, buffer: &[u8], at: usize) -> Self {
+        let bits = u64::from_le_bytes(ring.read(buffer, at));
+        let expires = bits >> 62 & 1 != 0;
+        let deadline = if expires { u32::from_le_bytes(ring.read(buffer, at + MESSAGE_COST)) } else { 0 };
         Self {
-            len: u32::from_le_bytes([a, b, c, d]),
-            id: u16::from_le_bytes([e, f]),
-            reliable: reliable != 0,
+            len: (bits & LEN_MASK) as u32,
+            missing: (bits >> LEN_BITS & LEN_MASK) as u32,
+            key: (bits >> (2 * LEN_BITS)) as u16,
+            number: (bits >> 54) as u8 & NUMBER_MASK,
+            reliable: bits >> 61 & 1 != 0,
+            deadline,
+            expires,
         }
     }
 }
 
 impl Region {
-    pub(crate) const NONE: Self = Self { at: 0, capacity: 0, ring: Ring::new() };
+    pub(crate) const NONE: Self = Self { at: 0, capacity: 0, ring: Ring::new(), ready: 0 };
 
     /// A region of `capacity` bytes behind `used` others.
     pub(crate) const fn new(used: usize, capacity: usize) -> Self {
-        Self { at: used as u32, capacity: capacity as u32, ring: Ring::new() }
+        Self { at: used as u32, capacity: capacity as u32, ring: Ring::new(), ready: 0 }
     }
 
     pub(crate) const fn capacity(&self) -> usize {
         self.capacity as usize
     }
 
+    /// Whether there is nothing to hand out.
     pub(crate) const fn is_empty(&self) -> bool {
-        self.ring.is_empty()
+        self.ready == 0
     }
 
-    /// Bytes in it, headers included.
-    pub(crate) const fn used(&self) -> usize {
-        self.ring.len()
+    /// Whether something waits for what is missing.
+    pub(crate) const fn has_waiting(&self) -> bool {
+        (self.ready as usize) < self.ring.len()
+    }
+
+    /// Bytes that may be handed out, headers included.
+    pub(crate) const fn ready(&self) -> usize {
+        self.ready as usize
     }
 
     /// Forgets all records.
     pub(crate) const fn clear(&mut self) {
         self.ring.clear();
+        self.ready = 0;
+    }
+
+    /// Forgets those that wait: what is missing will not come.
+    pub(crate) fn drop_waiting(&mut self) {
+        self.ring.shrink(self.ring.len().saturating_sub(self.ready as usize));
     }
 
     /// The region at `at` of `len` bytes was given back: move along.
@@ -83,28 +149,125 @@ impl Region {
         rx.get_mut(at..at.saturating_add(self.capacity as usize)).unwrap_or_default()
     }
 
-    /// Stores a record; false: no room, nothing was stored.
-    pub(crate) fn push(&mut self, rx: &mut [u8], id: u16, reliable: bool, payload: &[u8]) -> bool {
-        let buffer = self.bytes(rx);
-        let capacity = buffer.len();
-        let record = Record { len: payload.len() as u32, id, reliable };
-        let mut sink = self.ring.sink(buffer, 0, usize::MAX);
-        sink.write(&record.to_bytes());
-        sink.write(payload);
-        if sink.overflowed() {
+    fn view<'b>(&self, rx: &'b [u8]) -> &'b [u8] {
+        let at = self.at as usize;
+        rx.get(at..at.saturating_add(self.capacity as usize)).unwrap_or_default()
+    }
+
+    /// Stores a record, to be handed out behind those that are ready; false: no room, nothing was stored. Nothing may be
+    /// waiting.
+    pub(crate) fn push(&mut self, rx: &mut [u8], record: Record, payload: &[u8]) -> bool {
+        let stored = self.insert(rx, record, self.ring.len(), 0, payload);
+        if stored {
+            self.ready = self.ring.len() as u32;
+        }
+        stored
+    }
+
+    /// Stores a part of a record that waits, at `offset` of its payload. The first part makes the record, among those that
+    /// wait at the place that its key gives it. False: no room, or it does not fit what came before.
+    pub(crate) fn push_waiting(
+        &mut self,
+        rx: &mut [u8],
+        record: Record,
+        offset: usize,
+        payload: &[u8],
+    ) -> bool {
+        let fresh = record.missing as usize == record.len as usize && record.len > 0;
+        let (mut at, mut place) = (self.ready as usize, None);
+        while at < self.ring.len() {
+            let other = Record::load(&self.ring, self.view(rx), at);
+            // A part is of the record with the same number; what is far off in the sequence is another one.
+            let ahead = record.key.wrapping_sub(other.key) as i16;
+            if fresh
+                && other.missing > 0
+                && other.number == record.number
+                && other.reliable == record.reliable
+            {
+                return self.add(rx, at, other, record, offset, payload);
+            }
+            if place.is_none() && ahead < 0 {
+                place = Some(at);
+            }
+            at += other.cost() as usize;
+        }
+        self.insert(rx, record, place.unwrap_or(at), offset, payload)
+    }
+
+    fn add(
+        &self,
+        rx: &mut [u8],
+        at: usize,
+        other: Record,
+        part: Record,
+        offset: usize,
+        payload: &[u8],
+    ) -> bool {
+        let fits = offset.saturating_add(payload.len()) <= other.len as usize;
+        if part.len != other.len || !fits || payload.len() > other.missing as usize {
             return false;
         }
-        let len = sink.len();
-        self.ring.commit(capacity, len);
+        let buffer = self.bytes(rx);
+        self.ring.write(buffer, at + other.head() + offset, payload);
+        // The first of its packets decides where it stands.
+        let key = if (part.key.wrapping_sub(other.key) as i16) < 0 { part.key } else { other.key };
+        let missing = other.missing - payload.len() as u32;
+        Record { missing, key, ..other }.save(&self.ring, buffer, at);
         true
     }
 
-    /// The oldest record.
-    pub(crate) fn front(&self, rx: &mut [u8]) -> Option<Record> {
-        if self.ring.is_empty() {
+    fn insert(&mut self, rx: &mut [u8], record: Record, at: usize, offset: usize, payload: &[u8]) -> bool {
+        let (cost, len) = (record.cost() as usize, self.ring.len());
+        let fits = offset.saturating_add(payload.len()) <= record.len as usize;
+        let buffer = self.bytes(rx);
+        if !fits || self.ring.free(buffer.len()) < cost {
+            return false;
+        }
+        if at < len {
+            // Out of order, which is rare: those behind it make room.
+            self.ring.straighten(buffer, buffer.len());
+            if len + cost <= buffer.len() {
+                buffer.copy_within(at..len, at + cost);
+            }
+        }
+        self.ring.commit(buffer.len(), cost);
+        let missing = record.missing.saturating_sub(payload.len() as u32);
+        Record { missing, ..record }.save(&self.ring, buffer, at);
+        self.ring.write(buffer, at + record.head() + offset, payload);
+        true
+    }
+
+    /// Lets those come forward whose turn it is now, as `in_turn` says of their keys. Returns whether there were any.
+    pub(crate) fn advance(&mut self, rx: &[u8], in_turn: impl Fn(u16) -> bool) -> bool {
+        let before = self.ready;
+        while self.has_waiting() {
+            let record = Record::load(&self.ring, self.view(rx), self.ready as usize);
+            if record.missing > 0 || !in_turn(record.key) {
+                break;
+            }
+            self.ready += record.cost();
+        }
+        self.ready != before
+    }
+
+    /// The last record, if it waits: it is the one whose parts are coming in.
+    pub(crate) fn last_waiting(&self, rx: &[u8]) -> Option<Record> {
+        let mut at = self.ready as usize;
+        let mut last = None;
+        while at < self.ring.len() {
+            let record = Record::load(&self.ring, self.view(rx), at);
+            at += record.cost() as usize;
+            last = Some(record);
+        }
+        last
+    }
+
+    /// The oldest record that is ready.
+    pub(crate) fn front(&self, rx: &[u8]) -> Option<Record> {
+        if self.ready == 0 {
             return None;
         }
-        Some(Record::from_bytes(self.ring.read(self.bytes(rx), 0)))
+        Some(Record::load(&self.ring, self.view(rx), 0))
     }
 
     /// Drops the oldest record that is not reliable, wherever it stands: how much stood before it, and its cost.
@@ -113,13 +276,16 @@ impl Region {
         self.ring.straighten(buffer, buffer.len());
         let (mut at, len) = (0, self.ring.len());
         while at < len {
-            let record = Record::from_bytes(self.ring.read(buffer, at));
+            let record = Record::load(&self.ring, buffer, at);
             let next = at + record.cost() as usize;
             if !record.reliable {
                 if next <= len && len <= buffer.len() {
                     buffer.copy_within(next..len, at);
                 }
                 self.ring.shrink(next - at);
+                if at < self.ready as usize {
+                    self.ready -= record.cost();
+                }
                 return Some((at, record.cost()));
             }
             at = next;
@@ -131,11 +297,12 @@ impl Region {
     pub(crate) fn pop<'b>(&mut self, rx: &'b mut [u8]) -> Option<(Record, &'b [u8])> {
         let record = self.front(rx)?;
         let buffer = self.bytes(rx);
-        let len = record.len as usize;
-        self.ring.straighten(buffer, MESSAGE_COST + len);
+        let (head, len) = (record.head(), record.len as usize);
+        self.ring.straighten(buffer, head + len);
         // Into the slice first, then out of the ring: popping the last record moves the head.
-        let (payload, _) = self.ring.pieces(buffer, MESSAGE_COST, len);
-        self.ring.pop(self.capacity as usize, MESSAGE_COST + len);
+        let (payload, _) = self.ring.pieces(buffer, head, len);
+        self.ring.pop(self.capacity as usize, head + len);
+        self.ready -= record.cost();
         Some((record, payload))
     }
 }
@@ -157,19 +324,25 @@ pub(crate) fn release<'r>(
 
 #[cfg(test)]
 mod tests {
+    use std::vec::Vec;
+
     use super::*;
+
+    fn whole(payload: &[u8]) -> Record {
+        Record::whole(0, true, payload.len())
+    }
 
     #[test]
     fn records_keep_their_bytes_while_others_come_and_go() {
         let mut rx = [0; 100];
         let mut a = Region::new(0, 30);
         let mut b = Region::new(30, 40);
-        assert!(a.push(&mut rx, 1, true, b"first"));
-        assert!(b.push(&mut rx, 2, false, b"second"));
-        assert!(!a.push(&mut rx, 3, true, &[0; 20]), "13 of 30 bytes are taken");
+        assert!(a.push(&mut rx, whole(b"first"), b"first"));
+        assert!(b.push(&mut rx, Record::whole(2, false, 6), b"second"));
+        assert!(!a.push(&mut rx, whole(&[0; 20]), &[0; 20]), "13 of 30 bytes are taken");
         release(a, &mut rx, 70, [&mut b].into_iter());
         let (record, payload) = b.pop(&mut rx).unwrap();
-        assert_eq!((record.id, record.reliable, record.cost(), payload), (2, false, 14, &b"second"[..]));
+        assert_eq!((record.key, record.reliable, record.cost(), payload), (2, false, 14, &b"second"[..]));
         assert!(b.pop(&mut rx).is_none());
     }
 
@@ -179,11 +352,59 @@ mod tests {
         let mut region = Region::new(3, 41);
         for i in 0..100u8 {
             let payload = [i; 11];
-            assert!(region.push(&mut rx, 0, true, &payload));
-            assert!(region.push(&mut rx, 0, true, &payload));
+            assert!(region.push(&mut rx, whole(&payload), &payload));
+            assert!(region.push(&mut rx, whole(&payload), &payload));
             for _ in 0..2 {
                 assert_eq!(region.pop(&mut rx).unwrap().1, payload);
             }
         }
+    }
+
+    #[test]
+    fn what_comes_out_of_order_is_handed_out_in_order() {
+        for turn in 0..30u16 {
+            let mut rx = [0; 120];
+            let mut region = Region::new(0, 120);
+            // The ring begins anywhere.
+            assert!(region.push(&mut rx, whole(&[0; 100]), &[0; 100]));
+            region.ring.pop(120, usize::from(turn) * 3);
+            region.ring.shrink(200);
+            region.ready = 0;
+            let first = turn.wrapping_mul(9000);
+            let key = |i: u16| first.wrapping_add(i);
+            // Packets 0 to 5: messages "a" and "e" of one packet each, one of two fragments between, late ones first.
+            let late = Record { number: 2, ..Record::whole(key(5), true, 2) };
+            assert!(region.push_waiting(&mut rx, late, 0, b"ee"));
+            let part = |i| Record::large(key(i), true, 6, 1);
+            assert!(region.push_waiting(&mut rx, part(4), 4, b"cd"));
+            assert!(region.push_waiting(&mut rx, part(2), 0, b"bbbb"));
+            assert!(region.advance(&rx, |_| false) || region.is_empty());
+            assert!(region.push_waiting(
+                &mut rx,
+                Record { number: 0, ..Record::whole(key(0), true, 3) },
+                0,
+                b"aaa"
+            ));
+            assert!(region.advance(&rx, |seq| seq != key(5)));
+            let mut out = Vec::new();
+            while let Some((_, payload)) = region.pop(&mut rx) {
+                out.push(payload.to_vec());
+            }
+            assert_eq!(out, [b"aaa".to_vec(), b"bbbbcd".to_vec()]);
+            assert!(region.has_waiting());
+            assert!(region.advance(&rx, |_| true));
+            assert_eq!(region.pop(&mut rx).unwrap().1, b"ee");
+        }
+    }
+
+    #[test]
+    fn a_deadline_stands_beside_the_payload() {
+        let mut rx = [0; 40];
+        let mut region = Region::new(0, 40);
+        let record = Record::whole(0, true, 5).until(77);
+        assert_eq!(record.cost(), 17);
+        assert!(region.push(&mut rx, record, b"hello"));
+        assert_eq!(region.front(&rx).unwrap().deadline, 77);
+        assert_eq!(region.pop(&mut rx).unwrap().1, b"hello");
     }
 }

@@ -13,9 +13,9 @@
 //! |---|---|---|
 //! | 6 | [`driver`] | ports on one side, the endpoint on the other |
 //! | 5 | `endpoint` | where the machines meet |
-//! | 4 | [`framing`] [`handshake`] [`reliable`] `routes` `results` `ping` `rto` `inbox` `outbox` `tickets` | one small machine each |
+//! | 4 | [`framing`] [`handshake`] [`reliable`] `routes` `results` `ping` `rto` `sizing` `limiter` `inbox` `outbox` `tickets` | one small machine each |
 //! | 3 | [`packet`] `event` `message` | what travels, what the application sees |
-//! | 2 | `route` `error` `queue` `timers` | names, small enums, a byte ring, deadlines |
+//! | 2 | `route` `error` `queue` `blocks` `timers` | names, small enums, a byte ring, a block store, deadlines |
 //! | 1 | [`wire`] | the only code that touches offsets |
 //! | 0 | [`time`] [`limits`] | microseconds, constants |
 
@@ -35,6 +35,7 @@
 #[cfg(test)]
 extern crate std;
 
+mod blocks;
 pub mod driver;
 mod endpoint;
 mod error;
@@ -42,6 +43,7 @@ mod event;
 pub mod framing;
 pub mod handshake;
 mod inbox;
+mod limiter;
 pub mod limits;
 mod log;
 mod message;
@@ -54,14 +56,15 @@ mod results;
 mod route;
 mod routes;
 mod rto;
+mod sizing;
 mod tickets;
 pub mod time;
 mod timers;
 pub mod wire;
 
 pub use endpoint::{
-    CallOptions, Config, Endpoint, Inline, IntentOptions, InterestOptions, Link, Parts, Peer, Quality,
-    ServiceOptions, Stats, Storage, Tables,
+    CallOptions, Config, Endpoint, History, Inline, IntentOptions, InterestOptions, Link, Parts, Peer,
+    PublishOptions, Quality, ServiceOptions, Stats, Storage, Tables,
 };
 pub use error::{ConnectError, DeclareError, PublishError, RequestError, RespondError};
 pub use event::{
@@ -69,6 +72,7 @@ pub use event::{
     RouteId, Select, Ticket,
 };
 pub use framing::Framing;
+pub use limiter::{Limiter, Rate};
 #[cfg(feature = "postcard")]
 pub use message::Named;
 pub use message::{DecodeError, EncodeError, Message};

@@ -11,6 +11,9 @@ pub const FRAME_MIN: usize = 80;
 /// What a message costs of its route's window besides its payload, in bytes: the header a receiver stores with it.
 pub const MESSAGE_COST: usize = 8;
 
+/// What a message that expires costs more: the deadline.
+pub const LIFE_COST: usize = 4;
+
 /// Largest window: a message costs 8 bytes at the least, so 16 bits count all that can be under way.
 pub const WINDOW_MAX: u32 = (1 << 19) - 1;
 
@@ -37,5 +40,12 @@ pub(crate) const DIAGNOSIS_MS: u32 = 1000;
 /// Fewer bytes than this are boot noise, not a wrong baud rate.
 pub(crate) const DIAGNOSIS_BYTES: u32 = 16;
 
-/// Capability bit: answers requests.
+/// Capability bits: selective acknowledgement, fragments, resume, answers requests, expiry.
+pub(crate) const CAPABILITY_SELECTIVE: u32 = 1;
+pub(crate) const CAPABILITY_FRAGMENTS: u32 = 1 << 1;
+pub(crate) const CAPABILITY_RESUME: u32 = 1 << 2;
 pub(crate) const CAPABILITY_SERVICES: u32 = 1 << 3;
+pub(crate) const CAPABILITY_EXPIRY: u32 = 1 << 7;
+
+/// What is kept of a frame for the headers of a fragment, so that one that is smaller is not worth sending, in bytes.
+pub(crate) const FRAGMENT_MIN: usize = 32;

@@ -1,73 +1,107 @@
-//! The transmit store: TX is divided into two halves, one for reliable packets and one for best-effort messages, so
-//! that telemetry cannot crowd out commands.
+//! The transmit store: what waits to be sent, and what was sent and is not acknowledged. TX is divided into two quotas, one
+//! for reliable packets and one for best-effort messages, so that telemetry cannot crowd out commands.
 //!
-//! Invariant: reliable records stand in the order of their sequence numbers; the first one is the first that is not
-//! acknowledged. `cursor` (next to transmit) and `unsent` (first never transmitted) are offsets of records in it.
-//! Windows and sequence numbers are decided elsewhere.
+//! Invariant: a record is in one queue of those that wait (of its route, or of the control channel), or *under way*, or the
+//! kept sample of a route. Packets under way stand in the order of their sequence numbers. A message that does not fit a
+//! frame stays one record, at the head of its queue until all of it is sent; each of its fragments under way is a small
+//! record of its own that names it. Windows, sequence numbers and priorities are decided elsewhere.
 
-use crate::queue::{Ring, Sink};
+use crate::blocks::{self, Blocks, Chain, ChainWriter, HEADER, Id};
+use crate::queue::Sink;
+use crate::wire::{Full, Writer};
 
-/// Bytes before each payload.
-pub(crate) const RECORD_LEN: usize = 10;
-/// The route number of control records.
-pub(crate) const CONTROL: u16 = 0;
-/// The route number of a record that is not wanted any more: it is sent as SKIP.
-pub(crate) const DEAD: u16 = u16::MAX;
-/// No place in the table of routes.
+/// No place in the table of routes: a record of the control channel that names none.
 pub(crate) const NO_SLOT: u16 = u16::MAX;
+
+/// Bits of [`Record::flags`].
+pub(crate) mod flag {
+    /// Of the reliable half.
+    pub(crate) const RELIABLE: u8 = 1;
+    /// Of the control channel.
+    pub(crate) const CONTROL: u8 = 1 << 1;
+    /// A fragment of the message that `chain` names.
+    pub(crate) const FRAGMENT: u8 = 1 << 2;
+    /// A message that is sent in fragments.
+    pub(crate) const LARGE: u8 = 1 << 3;
+    /// Not wanted any more: sent as SKIP.
+    pub(crate) const DEAD: u8 = 1 << 4;
+    /// The payload begins with its deadline: 4 bytes that are not sent.
+    pub(crate) const EXPIRES: u8 = 1 << 5;
+    /// A sample that is kept when it is sent.
+    pub(crate) const KEPT: u8 = 1 << 6;
+    /// The first reliable packet in its frame: it stands for the frame when losses are counted.
+    pub(crate) const LEADS: u8 = 1 << 7;
+}
+
+/// Bytes of the deadline before a payload that expires.
+pub(crate) const DEADLINE: usize = 4;
 
 /// What stands before a payload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Record {
+    /// The next one in the same queue.
+    next: Id,
+    /// Bytes of the payload, without the deadline. Below 2^24.
     pub(crate) len: u32,
-    /// The peer's number of the route, or [`CONTROL`] or [`DEAD`].
-    pub(crate) number: u16,
-    /// Our place of the route; for the withdrawal of an interest the place whose number rests.
+    pub(crate) flags: u8,
+    /// Our place of the route; for some control records the place that they are about.
     pub(crate) slot: u16,
-    /// Reliable: the distance, once sent. Best effort: the route's loss counter.
-    pub(crate) extra: u16,
+    /// Packet under way: the distance. Message that waits: its number modulo 256, and how many fragments are under way.
+    pub(crate) extra: [u8; 2],
+    /// Fragment: where it begins in its message. Message that waits: how much of it was sent as fragments; under way as
+    /// a whole: its number. Control record: what its acknowledgement is for.
+    pub(crate) offset: u32,
 }
 
 impl Record {
-    const fn to_bytes(self) -> [u8; RECORD_LEN] {
-        let [a, b, c, d] = self.len.to_le_bytes();
-        let [e, f] = self.number.to_le_bytes();
-        let [g, h] = self.slot.to_le_bytes();
-        let [i, j] = self.extra.to_le_bytes();
-        [a, b, c, d, e, f, g, h, i, j]
+    /// A record that is not in the store yet. `about`: of a control record, what its acknowledgement is for.
+    pub(crate) const fn new(len: u32, flags: u8, slot: u16, about: u32) -> Self {
+        Self { next: 0, len, flags, slot, extra: [0; 2], offset: about }
     }
 
-    const fn from_bytes(bytes: [u8; RECORD_LEN]) -> Self {
-        let [a, b, c, d, e, f, g, h, i, j] = bytes;
+    pub(crate) const fn is(&self, flags: u8) -> bool {
+        self.flags & flags != 0
+    }
+
+    /// Of a packet under way.
+    pub(crate) const fn distance(&self) -> u16 {
+        u16::from_le_bytes(self.extra)
+    }
+
+    /// Of a message that waits: its number, modulo 256.
+    pub(crate) const fn number(&self) -> u8 {
+        self.extra[0]
+    }
+
+    /// A message under way as it was when it waited: its number again.
+    pub(crate) const fn waiting(self) -> Self {
+        if self.is(flag::LARGE) { self } else { Self { extra: [self.offset as u8, 0], offset: 0, ..self } }
+    }
+
+    const fn class(&self) -> Class {
+        if self.is(flag::RELIABLE) { Class::Reliable } else { Class::BestEffort }
+    }
+
+    fn load(tx: &[u8], id: Id) -> Self {
+        let [a, b, c, d, e, flags, f, g, h, i, j, k, l, m] = blocks::header(tx, id);
         Self {
-            len: u32::from_le_bytes([a, b, c, d]),
-            number: u16::from_le_bytes([e, f]),
-            slot: u16::from_le_bytes([g, h]),
-            extra: u16::from_le_bytes([i, j]),
+            next: u16::from_le_bytes([a, b]),
+            len: u32::from_le_bytes([c, d, e, 0]),
+            flags,
+            slot: u16::from_le_bytes([f, g]),
+            extra: [h, i],
+            offset: u32::from_le_bytes([j, k, l, m]),
         }
     }
 
-    const fn size(self) -> usize {
-        RECORD_LEN + self.len as usize
-    }
-}
-
-/// A payload in the store: it stays readable until something is written.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Payload {
-    ring: Ring,
-    offset: usize,
-    len: usize,
-}
-
-impl Payload {
-    pub(crate) const fn len(&self) -> usize {
-        self.len
-    }
-
-    /// The two pieces that it lies in.
-    pub(crate) fn pieces<'b>(&self, half: &'b [u8]) -> (&'b [u8], &'b [u8]) {
-        self.ring.pieces(half, self.offset, self.len)
+    fn save(self, tx: &mut [u8], id: Id) {
+        let [a, b] = self.next.to_le_bytes();
+        let [c, d, e, _] = self.len.to_le_bytes();
+        let [f, g] = self.slot.to_le_bytes();
+        let [h, i] = self.extra;
+        let [j, k, l, m] = self.offset.to_le_bytes();
+        let header: [u8; HEADER] = [a, b, c, d, e, self.flags, f, g, h, i, j, k, l, m];
+        blocks::set_header(tx, id, &header);
     }
 }
 
@@ -78,200 +112,454 @@ pub(crate) enum Class {
     BestEffort,
 }
 
-/// The store.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Outbox {
-    reliable: Ring,
-    cursor: u32,
-    unsent: u32,
-    best_effort: Ring,
+/// Records one behind the other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Queue {
+    head: Id,
+    tail: Id,
 }
 
-/// The half of TX that a class uses.
-pub(crate) fn half(tx: &mut [u8], class: Class) -> &mut [u8] {
-    let (reliable, best_effort) = tx.split_at_mut_checked(tx.len() / 2).unwrap_or_default();
-    match class {
-        Class::Reliable => reliable,
-        Class::BestEffort => best_effort,
-    }
-}
+impl Queue {
+    pub(crate) const EMPTY: Self = Self { head: 0, tail: 0 };
 
-impl Outbox {
-    pub(crate) const fn new() -> Self {
-        Self { reliable: Ring::new(), cursor: 0, unsent: 0, best_effort: Ring::new() }
+    pub(crate) const fn is_empty(&self) -> bool {
+        self.head == 0
     }
 
-    const fn ring(&self, class: Class) -> &Ring {
-        match class {
-            Class::Reliable => &self.reliable,
-            Class::BestEffort => &self.best_effort,
+    fn push(&mut self, tx: &mut [u8], id: Id) {
+        let record = Record::load(tx, id);
+        Record { next: 0, ..record }.save(tx, id);
+        match self.tail {
+            0 => self.head = id,
+            tail => Record { next: id, ..Record::load(tx, tail) }.save(tx, tail),
         }
+        self.tail = id;
     }
 
-    /// Largest payload for which there is room now.
-    pub(crate) fn room(&self, tx: &mut [u8], class: Class) -> usize {
-        self.ring(class).free(half(tx, class).len()).saturating_sub(RECORD_LEN)
-    }
-
-    /// Where the next payload of a class is written; [`commit`](Self::commit) keeps it.
-    pub(crate) fn sink<'b>(&self, tx: &'b mut [u8], class: Class, limit: usize) -> Sink<'b> {
-        self.ring(class).sink(half(tx, class), RECORD_LEN, limit)
-    }
-
-    /// Keeps the payload that was written through [`sink`](Self::sink).
-    pub(crate) fn commit(&mut self, tx: &mut [u8], class: Class, record: Record) {
-        let half = half(tx, class);
-        let ring = match class {
-            Class::Reliable => &mut self.reliable,
-            Class::BestEffort => &mut self.best_effort,
-        };
-        let end = ring.len();
-        ring.commit(half.len(), record.size());
-        ring.patch(half, end, &record.to_bytes());
-    }
-
-    /// The reliable record to transmit next, if there is one.
-    pub(crate) fn peek_reliable(&self, tx: &mut [u8]) -> Option<(Record, Payload)> {
-        self.record_at(tx, Class::Reliable, self.cursor as usize)
-    }
-
-    /// The record that [`peek_reliable`](Self::peek_reliable) named was transmitted with this distance.
-    pub(crate) fn transmitted(&mut self, tx: &mut [u8], record: Record, distance: u16) {
-        let at = self.cursor as usize;
-        self.reliable.patch(half(tx, Class::Reliable), at, &Record { extra: distance, ..record }.to_bytes());
-        self.cursor += record.size() as u32;
-        self.unsent = self.unsent.max(self.cursor);
-    }
-
-    /// Begins again at the first that is not acknowledged.
-    pub(crate) const fn rewind(&mut self) {
-        self.cursor = 0;
-    }
-
-    /// The oldest reliable record is acknowledged.
-    pub(crate) fn pop_reliable(&mut self, tx: &mut [u8]) -> Option<Record> {
-        let (record, _) = self.record_at(tx, Class::Reliable, 0)?;
-        let size = record.size();
-        self.reliable.pop(half(tx, Class::Reliable).len(), size);
-        self.cursor = self.cursor.saturating_sub(size as u32);
-        self.unsent = self.unsent.saturating_sub(size as u32);
-        Some(record)
-    }
-
-    /// The oldest best-effort record.
-    pub(crate) fn peek_best_effort(&self, tx: &mut [u8]) -> Option<(Record, Payload)> {
-        self.record_at(tx, Class::BestEffort, 0)
-    }
-
-    /// Drops the oldest best-effort record; its payload stays readable.
-    pub(crate) fn pop_best_effort(&mut self, tx: &mut [u8]) {
-        if let Some((record, _)) = self.peek_best_effort(tx) {
-            self.best_effort.pop(half(tx, Class::BestEffort).len(), record.size());
+    fn pop(&mut self, tx: &[u8]) -> Id {
+        let id = self.head;
+        self.head = Record::load(tx, id).next;
+        if self.head == 0 {
+            self.tail = 0;
         }
+        id
     }
 
-    /// Bytes of best-effort messages that wait.
-    pub(crate) const fn best_effort_len(&self) -> usize {
-        self.best_effort.len()
-    }
-
-    /// Whether reliable records wait to be transmitted (the window may forbid it).
-    pub(crate) const fn has_reliable(&self) -> bool {
-        (self.cursor as usize) < self.reliable.len()
-    }
-
-    /// How many reliable records of a place were never transmitted.
-    pub(crate) fn count_unsent(&self, tx: &mut [u8], slot: u16) -> u16 {
-        let mut count = 0;
-        let mut at = self.unsent as usize;
-        while let Some((record, _)) = self.record_at(tx, Class::Reliable, at) {
-            at += record.size();
-            count += u16::from(record.slot == slot && record.number != CONTROL && record.number != DEAD);
+    /// Takes a record out, wherever it stands.
+    fn remove(&mut self, tx: &mut [u8], id: Id) -> bool {
+        let (mut before, mut at) = (0, self.head);
+        while at != 0 && at != id {
+            (before, at) = (at, Record::load(tx, at).next);
         }
-        count
-    }
-
-    /// The peer's number is not valid any more: nothing that carries it is sent.
-    pub(crate) fn kill(&self, tx: &mut [u8], number: u16) {
-        for class in [Class::Reliable, Class::BestEffort] {
-            let mut at = 0;
-            while let Some((record, _)) = self.record_at(tx, class, at) {
-                if record.number == number {
-                    let dead = Record { number: DEAD, ..record };
-                    self.ring(class).patch(half(tx, class), at, &dead.to_bytes());
-                }
-                at += record.size();
-            }
-        }
-    }
-
-    fn record_at(&self, tx: &mut [u8], class: Class, at: usize) -> Option<(Record, Payload)> {
-        let ring = *self.ring(class);
-        if at >= ring.len() {
-            return None;
-        }
-        let record = Record::from_bytes(ring.read(half(tx, class), at));
-        Some((record, Payload { ring, offset: at + RECORD_LEN, len: record.len as usize }))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn push(outbox: &mut Outbox, tx: &mut [u8], class: Class, number: u16, payload: &[u8]) -> bool {
-        let mut sink = outbox.sink(tx, class, usize::MAX);
-        sink.write(payload);
-        if sink.overflowed() {
+        if at == 0 {
             return false;
         }
-        let record = Record { len: payload.len() as u32, number, slot: number, extra: 0 };
-        outbox.commit(tx, class, record);
+        let next = Record::load(tx, id).next;
+        match before {
+            0 => self.head = next,
+            _ => Record { next, ..Record::load(tx, before) }.save(tx, before),
+        }
+        if next == 0 {
+            self.tail = before;
+        }
         true
     }
 
-    #[test]
-    fn records_keep_their_order_and_survive_a_rewind() {
-        let mut tx = [0; 120];
-        let mut outbox = Outbox::new();
-        for turn in 0..20 {
-            for number in 1..=4 {
-                assert!(push(&mut outbox, &mut tx, Class::Reliable, number, &[turn; 5]));
-            }
-            assert!(!push(&mut outbox, &mut tx, Class::Reliable, 5, &[turn; 5]));
-            assert_eq!(outbox.count_unsent(&mut tx, 3), 1);
-            for number in 1..=3 {
-                let (record, payload) = outbox.peek_reliable(&mut tx).unwrap();
-                assert_eq!(record.number, number);
-                let (a, b) = payload.pieces(half(&mut tx, Class::Reliable));
-                assert_eq!(a.len() + b.len(), 5);
-                outbox.transmitted(&mut tx, record, 7);
-            }
-            assert_eq!(outbox.count_unsent(&mut tx, 3), 0);
-            assert_eq!(outbox.pop_reliable(&mut tx).unwrap().number, 1);
-            outbox.rewind();
-            let (record, _) = outbox.peek_reliable(&mut tx).unwrap();
-            assert_eq!((record.number, record.extra), (2, 7));
-            assert_eq!(outbox.count_unsent(&mut tx, 4), 1, "sent before the rewind is sent");
-            for _ in 0..3 {
-                outbox.pop_reliable(&mut tx).unwrap();
-            }
-            assert!(!outbox.has_reliable());
+    /// The records in it: id and header.
+    pub(crate) fn iter<'t>(&self, tx: &'t [u8]) -> impl Iterator<Item = (Id, Record)> + use<'t> {
+        let mut at = self.head;
+        core::iter::from_fn(move || {
+            let id = at;
+            let record = Record::load(tx, id);
+            at = record.next;
+            (id != 0).then_some((id, record))
+        })
+    }
+}
+
+/// The store.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Outbox {
+    blocks: Blocks,
+    /// Blocks in use: reliable, best effort.
+    used: [u16; 2],
+    /// Records that wait: reliable, best effort.
+    waiting: [u16; 2],
+    /// Messages that are sent in fragments and not done.
+    large: u16,
+    control: Queue,
+    under_way: Queue,
+    /// The packet under way that is repeated next of those that are not followed one by one, and where it stands.
+    behind: (Id, u32),
+}
+
+/// Blocks that messages leave for the fragments of large ones.
+const FRAGMENTS: u16 = 8;
+
+impl Outbox {
+    pub(crate) const fn new() -> Self {
+        Self {
+            blocks: Blocks::new(),
+            used: [0; 2],
+            waiting: [0; 2],
+            large: 0,
+            control: Queue::EMPTY,
+            under_way: Queue::EMPTY,
+            behind: (0, 0),
         }
     }
 
-    #[test]
-    fn a_dead_number_is_dead_in_both_halves() {
-        let mut tx = [0; 120];
-        let mut outbox = Outbox::new();
-        for class in [Class::Reliable, Class::BestEffort] {
-            assert!(push(&mut outbox, &mut tx, class, 1, b"a"));
-            assert!(push(&mut outbox, &mut tx, class, 2, b"b"));
+    /// How many blocks a class may use of a store of this length.
+    const fn quota(tx_len: usize, class: Class) -> u16 {
+        let all = blocks::count(tx_len);
+        match class {
+            Class::Reliable => all - all / 2,
+            Class::BestEffort => all / 2,
         }
-        outbox.kill(&mut tx, 1);
-        assert_eq!(outbox.peek_reliable(&mut tx).unwrap().0.number, DEAD);
-        assert_eq!(outbox.peek_best_effort(&mut tx).unwrap().0.number, DEAD);
-        outbox.pop_best_effort(&mut tx);
-        assert_eq!(outbox.peek_best_effort(&mut tx).unwrap().0.number, 2);
+    }
+
+    /// What is left for fragments while a large reliable message is there.
+    const fn spared(tx_len: usize) -> u16 {
+        let quarter = Self::quota(tx_len, Class::Reliable) / 4;
+        if quarter > FRAGMENTS {
+            FRAGMENTS
+        } else if quarter == 0 {
+            1
+        } else {
+            quarter
+        }
+    }
+
+    /// Largest payload that a class can ever hold; `large`: it needs fragments.
+    pub(crate) const fn limit(tx_len: usize, class: Class, large: bool) -> usize {
+        let spared = match class {
+            Class::Reliable if large => Self::spared(tx_len),
+            _ => 0,
+        };
+        blocks::capacity(Self::quota(tx_len, class).saturating_sub(spared) as usize)
+    }
+
+    fn free(&self, tx_len: usize, class: Class, large: bool) -> u16 {
+        let spared = match class {
+            Class::Reliable if large || self.large > 0 => Self::spared(tx_len),
+            _ => 0,
+        };
+        Self::quota(tx_len, class).saturating_sub(self.used[class as usize]).saturating_sub(spared)
+    }
+
+    /// Where the next payload of a class is written. What is written must be [kept](Self::keep) or
+    /// [given back](Self::discard).
+    pub(crate) fn sink<'b>(&'b mut self, tx: &'b mut [u8], class: Class) -> Sink<'b> {
+        let quota = self.free(tx.len(), class, false);
+        Sink::chain(ChainWriter::new(tx, &mut self.blocks, quota))
+    }
+
+    pub(crate) fn discard(&mut self, tx: &mut [u8], chain: Chain) {
+        self.blocks.give(tx, chain.first);
+    }
+
+    /// Whether a message that was written leaves enough for its fragments.
+    pub(crate) fn has_room_for_fragments(&self, tx_len: usize, chain: Chain) -> bool {
+        chain.blocks <= self.free(tx_len, Class::Reliable, true)
+    }
+
+    /// Makes a chain that was written a record.
+    pub(crate) fn keep(&mut self, tx: &mut [u8], chain: Chain, record: Record) -> Id {
+        if let Some(used) = self.used.get_mut(record.class() as usize) {
+            *used += chain.blocks;
+        }
+        record.save(tx, chain.first);
+        chain.first
+    }
+
+    /// Puts a record behind those that wait in a queue.
+    pub(crate) fn enqueue(&mut self, tx: &mut [u8], queue: &mut Queue, id: Id) {
+        queue.push(tx, id);
+        self.count_waiting(Record::load(tx, id).class(), true);
+    }
+
+    /// The same for the control channel.
+    pub(crate) fn enqueue_control(&mut self, tx: &mut [u8], id: Id) {
+        let mut queue = self.control;
+        self.enqueue(tx, &mut queue, id);
+        self.control = queue;
+    }
+
+    fn count_waiting(&mut self, class: Class, more: bool) {
+        if let Some(count) = self.waiting.get_mut(class as usize) {
+            *count = if more { *count + 1 } else { count.saturating_sub(1) };
+        }
+    }
+
+    /// How many records of a class wait.
+    pub(crate) const fn waiting(&self, class: Class) -> u16 {
+        self.waiting[class as usize]
+    }
+
+    /// The head of a queue.
+    pub(crate) fn front(tx: &[u8], queue: &Queue) -> Option<(Id, Record)> {
+        (queue.head != 0).then(|| (queue.head, Record::load(tx, queue.head)))
+    }
+
+    pub(crate) const fn control(&self) -> &Queue {
+        &self.control
+    }
+
+    pub(crate) fn record(tx: &[u8], id: Id) -> Record {
+        Record::load(tx, id)
+    }
+
+    /// Takes the head of a queue out: it is nobody's until it is launched or [freed](Self::release).
+    pub(crate) fn dequeue(&mut self, tx: &[u8], queue: &mut Queue) -> Id {
+        let id = queue.pop(tx);
+        self.count_waiting(Record::load(tx, id).class(), false);
+        id
+    }
+
+    pub(crate) fn dequeue_control(&mut self, tx: &[u8]) -> Id {
+        let mut queue = self.control;
+        let id = self.dequeue(tx, &mut queue);
+        self.control = queue;
+        id
+    }
+
+    /// Takes a record out of the middle of a queue and frees it; false: it was not there.
+    pub(crate) fn remove(&mut self, tx: &mut [u8], queue: &mut Queue, id: Id) -> bool {
+        let found = queue.remove(tx, id);
+        if found {
+            self.count_waiting(Record::load(tx, id).class(), false);
+            self.release(tx, id);
+        }
+        found
+    }
+
+    /// Frees a record that is in no queue.
+    pub(crate) fn release(&mut self, tx: &mut [u8], id: Id) {
+        let record = Record::load(tx, id);
+        if record.is(flag::FRAGMENT) {
+            // Its link is not the next block, but its message.
+            blocks::set_link(tx, id, 0);
+        }
+        if record.is(flag::LARGE) && record.is(flag::RELIABLE) {
+            self.large = self.large.saturating_sub(1);
+        }
+        let count = self.blocks.give(tx, id);
+        if let Some(used) = self.used.get_mut(record.class() as usize) {
+            *used = used.saturating_sub(count);
+        }
+    }
+
+    /// A packet that was sent as a whole is under way now.
+    pub(crate) fn launch(&mut self, tx: &mut [u8], id: Id, distance: u16) {
+        let record = Record::load(tx, id);
+        let offset = if record.is(flag::CONTROL) { record.offset } else { u32::from(record.number()) };
+        Record { extra: distance.to_le_bytes(), offset, ..record }.save(tx, id);
+        self.under_way.push(tx, id);
+    }
+
+    /// A fragment of a reliable message is under way now. None: no room to remember that, nothing was done.
+    pub(crate) fn launch_fragment(
+        &mut self,
+        tx: &mut [u8],
+        message: Id,
+        len: u32,
+        distance: u16,
+    ) -> Option<Id> {
+        let reserved = Self::quota(tx.len(), Class::Reliable) <= self.used[Class::Reliable as usize];
+        let id = if reserved { None } else { self.blocks.take(tx) }?;
+        self.used[Class::Reliable as usize] += 1;
+        let parent = Record::load(tx, message);
+        let [number, fragments] = parent.extra;
+        blocks::set_link(tx, id, message);
+        Record {
+            next: 0,
+            len,
+            flags: flag::RELIABLE | flag::FRAGMENT,
+            slot: parent.slot,
+            extra: distance.to_le_bytes(),
+            offset: parent.offset,
+        }
+        .save(tx, id);
+        Record { offset: parent.offset + len, extra: [number, fragments.saturating_add(1)], ..parent }
+            .save(tx, message);
+        self.under_way.push(tx, id);
+        Some(id)
+    }
+
+    /// Whether another fragment can be under way.
+    pub(crate) fn can_launch_fragment(&self, tx: &[u8], message: Id) -> bool {
+        Self::quota(tx.len(), Class::Reliable) > self.used[Class::Reliable as usize]
+            && Record::load(tx, message).extra[1] < u8::MAX
+    }
+
+    /// A message is sent in fragments from now on.
+    pub(crate) fn begin_fragments(&mut self, tx: &mut [u8], id: Id) {
+        let record = Record::load(tx, id);
+        if !record.is(flag::LARGE) {
+            Record { flags: record.flags | flag::LARGE, ..record }.save(tx, id);
+            self.large += u16::from(record.is(flag::RELIABLE));
+        }
+    }
+
+    /// So much of a best-effort message was sent.
+    pub(crate) fn progress(tx: &mut [u8], id: Id, len: u32) {
+        let record = Record::load(tx, id);
+        Record { offset: record.offset + len, ..record }.save(tx, id);
+    }
+
+    pub(crate) fn set_flags(tx: &mut [u8], id: Id, clear: u8, set: u8) {
+        let record = Record::load(tx, id);
+        Record { flags: record.flags & !clear | set, ..record }.save(tx, id);
+    }
+
+    pub(crate) fn set_number(tx: &mut [u8], id: Id, number: u8) {
+        let record = Record::load(tx, id);
+        Record { extra: [number, 0], ..record }.save(tx, id);
+    }
+
+    /// The message of which a packet under way is a fragment.
+    pub(crate) fn message_of(tx: &[u8], id: Id) -> Id {
+        blocks::link(tx, id)
+    }
+
+    /// The oldest packet under way is acknowledged: its header, and the message that is done with it and is kept as a sample.
+    pub(crate) fn land(&mut self, tx: &mut [u8]) -> Option<Record> {
+        if self.under_way.is_empty() {
+            return None;
+        }
+        let id = self.under_way.pop(tx);
+        let record = Record::load(tx, id);
+        self.behind = match self.behind {
+            (_, 0) => (0, 0),
+            (id, at) => (id, at - 1),
+        };
+        if record.is(flag::FRAGMENT) {
+            let message = blocks::link(tx, id);
+            self.release(tx, id);
+            self.lose_fragment(tx, message);
+        } else if record.is(flag::KEPT) {
+            // A sample: it may be wanted again.
+            let flags = record.flags & !(flag::LEADS | flag::DEAD);
+            Record { extra: [0; 2], offset: 0, flags, ..record }.save(tx, id);
+        } else {
+            self.release(tx, id);
+        }
+        Some(record)
+    }
+
+    fn lose_fragment(&mut self, tx: &mut [u8], message: Id) {
+        let record = Record::load(tx, message);
+        let [number, fragments] = record.extra;
+        let fragments = fragments.saturating_sub(1);
+        Record { extra: [number, fragments], ..record }.save(tx, message);
+        if fragments == 0 && record.offset >= record.len {
+            self.finish_large(tx, message);
+        }
+    }
+
+    /// All of a large message is acknowledged, or it is not wanted any more.
+    fn finish_large(&mut self, tx: &mut [u8], id: Id) {
+        let record = Record::load(tx, id);
+        if record.is(flag::KEPT) {
+            if record.is(flag::RELIABLE) {
+                self.large = self.large.saturating_sub(1);
+            }
+            Record { offset: 0, flags: record.flags & !flag::LARGE, ..record }.save(tx, id);
+        } else {
+            self.release(tx, id);
+        }
+    }
+
+    /// A best-effort message is sent: frees it, or keeps it as a sample.
+    pub(crate) fn finish_best_effort(&mut self, tx: &mut [u8], id: Id) {
+        self.finish_large(tx, id);
+    }
+
+    /// The packet under way at an offset from the oldest. Asked for one behind the other, each is found at once.
+    pub(crate) fn nth(&mut self, tx: &[u8], offset: u32) -> Option<(Id, Record)> {
+        let (mut id, mut at) = self.behind;
+        if id == 0 || at > offset {
+            (id, at) = (self.under_way.head, 0);
+        }
+        while at < offset && id != 0 {
+            id = Record::load(tx, id).next;
+            at += 1;
+        }
+        self.behind = (id, at);
+        (id != 0).then(|| (id, Record::load(tx, id)))
+    }
+
+    /// Nothing waits on a route any more: frees its queue, all but its kept sample. Returns how many of its messages
+    /// were not sent at all.
+    pub(crate) fn drop_queue(&mut self, tx: &mut [u8], queue: &mut Queue) -> u16 {
+        let mut unsent = 0;
+        while !queue.is_empty() {
+            let id = self.dequeue(tx, queue);
+            let record = Record::load(tx, id);
+            unsent += u16::from(record.is(flag::RELIABLE) && record.offset == 0);
+            if record.is(flag::LARGE) && record.is(flag::RELIABLE) && record.extra[1] > 0 {
+                // Its fragments under way still name it.
+                Record { offset: record.len, ..record }.save(tx, id);
+            } else if record.is(flag::KEPT) {
+                Record { offset: 0, flags: record.flags & !flag::LARGE, ..record }.save(tx, id);
+                if record.is(flag::LARGE) && record.is(flag::RELIABLE) {
+                    self.large = self.large.saturating_sub(1);
+                }
+            } else {
+                self.release(tx, id);
+            }
+        }
+        unsent
+    }
+
+    /// The peer does not want what is under way to a place: nothing of it is repeated but SKIP.
+    pub(crate) fn kill(&self, tx: &mut [u8], slot: u16) {
+        let mut at = self.under_way.head;
+        while at != 0 {
+            let record = Record::load(tx, at);
+            if record.slot == slot && !record.is(flag::CONTROL) {
+                Record { flags: record.flags | flag::DEAD, ..record }.save(tx, at);
+            }
+            at = record.next;
+        }
+    }
+
+    /// Whether a kept sample is neither waiting in its queue nor under way.
+    pub(crate) fn is_idle(&self, tx: &[u8], queue: &Queue, id: Id) -> bool {
+        Record::load(tx, id).extra[1] == 0
+            && !queue.iter(tx).any(|(other, _)| other == id)
+            && !self.under_way.iter(tx).any(|(other, _)| other == id)
+    }
+
+    /// A newer sample takes the place of this one. True: it was waiting, and nothing of it was sent.
+    pub(crate) fn retire(&mut self, tx: &mut [u8], queue: &mut Queue, id: Id) -> bool {
+        Self::set_flags(tx, id, flag::KEPT, 0);
+        if self.is_idle(tx, queue, id) {
+            self.release(tx, id);
+            return false;
+        }
+        Record::load(tx, id).offset == 0 && self.remove(tx, queue, id)
+    }
+
+    /// The session is over: nothing is under way, and the control channel is empty.
+    pub(crate) fn end_session(&mut self, tx: &mut [u8]) {
+        let mut control = core::mem::take(&mut self.control);
+        self.drop_queue(tx, &mut control);
+        while self.land(tx).is_some() {}
+    }
+
+    /// Writes a part of a record's payload.
+    pub(crate) fn emit(tx: &[u8], id: Id, offset: usize, len: usize, w: &mut Writer<'_>) -> Result<(), Full> {
+        let record = Record::load(tx, id);
+        let skip = if record.is(flag::EXPIRES) { DEADLINE } else { 0 };
+        blocks::pieces(tx, id, skip + offset, len).try_for_each(|piece| w.bytes(piece))
+    }
+
+    /// The deadline of a record that expires.
+    pub(crate) fn deadline(tx: &[u8], id: Id) -> u32 {
+        let mut bytes = [0; DEADLINE];
+        let pieces = blocks::pieces(tx, id, 0, DEADLINE).flatten();
+        bytes.iter_mut().zip(pieces).for_each(|(to, from)| *to = *from);
+        u32::from_le_bytes(bytes)
     }
 }

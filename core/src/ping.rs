@@ -97,6 +97,12 @@ impl Ping {
         Self { offset_us: clock.wrapping_sub(now.as_micros()) as i64, ..Self::new() }
     }
 
+    /// The session goes on over another link: what is under way on the old one says nothing any more.
+    pub(crate) const fn on_resume(&mut self) {
+        self.sent_at = None;
+        self.to_answer = None;
+    }
+
     /// A PING leaves now: its id.
     pub(crate) fn on_send(&mut self, now: Instant) -> u8 {
         self.id = self.id.wrapping_add(1);

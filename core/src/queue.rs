@@ -1,7 +1,10 @@
-//! A byte ring over a slice that somebody else owns, and [`Sink`], through which messages are written into it.
+//! A byte ring over a slice that somebody else owns, for what was received, and [`Sink`], through which messages are
+//! written that are to be sent.
 //!
 //! Invariant: `head < capacity` (or both are 0) and `len <= capacity`. Records and their headers are the
 //! business of whoever owns the ring; a record may lie across the end of the slice.
+
+use crate::blocks::{Chain, ChainWriter};
 
 /// Position and fill of a ring; the bytes are in the slice that every call gets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -19,11 +22,6 @@ impl Ring {
     /// Bytes in the ring.
     pub(crate) const fn len(&self) -> usize {
         self.len as usize
-    }
-
-    /// Whether there is nothing in it.
-    pub(crate) const fn is_empty(&self) -> bool {
-        self.len == 0
     }
 
     /// Forgets everything.
@@ -56,28 +54,16 @@ impl Ring {
         out
     }
 
-    /// Overwrites bytes at `offset`.
-    pub(crate) fn patch(&self, buffer: &mut [u8], offset: usize, bytes: &[u8]) {
-        let capacity = buffer.len();
-        for (i, byte) in bytes.iter().enumerate() {
-            let at = self.place(capacity, offset + i);
-            if let Some(place) = buffer.get_mut(at) {
-                *place = *byte;
-            }
+    /// Writes bytes at `offset`, in the ring or in the free space behind it.
+    pub(crate) fn write(&self, buffer: &mut [u8], offset: usize, bytes: &[u8]) {
+        let at = self.place(buffer.len(), offset);
+        let first = bytes.len().min(buffer.len().saturating_sub(at));
+        let Some((now, later)) = bytes.split_at_checked(first) else { return };
+        if let Some(place) = buffer.get_mut(at..at.saturating_add(first)) {
+            place.copy_from_slice(now);
         }
-    }
-
-    /// A sink over the free space, `skip` bytes behind the newest byte, that takes at most `limit` bytes.
-    /// Nothing is in the ring until [`commit`](Self::commit).
-    pub(crate) fn sink<'b>(&self, buffer: &'b mut [u8], skip: usize, limit: usize) -> Sink<'b> {
-        let room = self.free(buffer.len()).saturating_sub(skip).min(limit);
-        let at = self.place(buffer.len(), self.len() + skip);
-        let first = room.min(buffer.len().saturating_sub(at));
-        let (low, high) = buffer.split_at_mut_checked(at).unwrap_or_default();
-        Sink {
-            first: high.get_mut(..first).unwrap_or_default(),
-            second: low.get_mut(..room - first).unwrap_or_default(),
-            len: 0,
+        if let Some(place) = buffer.get_mut(..later.len()) {
+            place.copy_from_slice(later);
         }
     }
 
@@ -124,59 +110,72 @@ impl Ring {
 /// It counts what did not fit, so that the endpoint can tell "no room now" from "never fits".
 #[derive(Debug)]
 pub struct Sink<'a> {
-    first: &'a mut [u8],
-    second: &'a mut [u8],
-    len: usize,
+    to: Target<'a>,
+}
+
+#[derive(Debug)]
+enum Target<'a> {
+    Buffer { bytes: &'a mut [u8], len: usize },
+    Chain(ChainWriter<'a>),
 }
 
 impl<'a> Sink<'a> {
     /// A sink into a plain buffer.
     #[must_use]
-    pub fn new(buffer: &'a mut [u8]) -> Self {
-        Self { first: buffer, second: &mut [], len: 0 }
+    pub const fn new(buffer: &'a mut [u8]) -> Self {
+        Self { to: Target::Buffer { bytes: buffer, len: 0 } }
+    }
+
+    pub(crate) const fn chain(writer: ChainWriter<'a>) -> Self {
+        Self { to: Target::Chain(writer) }
+    }
+
+    /// What was written into the store.
+    pub(crate) fn finish(self) -> Chain {
+        match self.to {
+            Target::Buffer { .. } => Chain::default(),
+            Target::Chain(writer) => writer.chain,
+        }
     }
 
     /// Writes bytes behind what has been written.
     pub fn write(&mut self, bytes: &[u8]) {
-        let mut rest = bytes;
-        if self.len < self.first.len() {
-            rest = copy_at(self.first, self.len, rest);
+        match &mut self.to {
+            Target::Chain(writer) => writer.write(bytes),
+            Target::Buffer { bytes: buffer, len } => {
+                let room = buffer.get_mut(*len..).unwrap_or_default();
+                let n = room.len().min(bytes.len());
+                if let (Some(room), Some(bytes)) = (room.get_mut(..n), bytes.get(..n)) {
+                    room.copy_from_slice(bytes);
+                }
+                *len = len.saturating_add(bytes.len());
+            }
         }
-        if !rest.is_empty() {
-            let done = self.len + (bytes.len() - rest.len());
-            copy_at(self.second, done - self.first.len().min(done), rest);
-        }
-        self.len = self.len.saturating_add(bytes.len());
     }
 
     /// Bytes written, those that did not fit included.
     #[must_use]
     pub const fn len(&self) -> usize {
-        self.len
+        match &self.to {
+            Target::Buffer { len, .. } => *len,
+            Target::Chain(writer) => writer.chain.len,
+        }
     }
 
     /// Whether nothing was written.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
-        self.len == 0
+        self.len() == 0
     }
 
     /// Whether something did not fit.
     #[must_use]
     pub const fn overflowed(&self) -> bool {
-        self.len > self.first.len() + self.second.len()
+        match &self.to {
+            Target::Buffer { bytes, len } => *len > bytes.len(),
+            Target::Chain(writer) => writer.chain.overflowed,
+        }
     }
-}
-
-/// Copies as much of `bytes` as fits at `at`; returns the rest.
-fn copy_at<'b>(to: &mut [u8], at: usize, bytes: &'b [u8]) -> &'b [u8] {
-    let Some(place) = to.get_mut(at..) else { return bytes };
-    let n = place.len().min(bytes.len());
-    if let (Some(place), Some((now, rest))) = (place.get_mut(..n), bytes.split_at_checked(n)) {
-        place.copy_from_slice(now);
-        return rest;
-    }
-    bytes
 }
 
 #[cfg(test)]
@@ -185,11 +184,10 @@ mod tests {
     use std::vec::Vec;
 
     fn push(ring: &mut Ring, buffer: &mut [u8], bytes: &[u8]) -> bool {
-        let mut sink = ring.sink(buffer, 0, usize::MAX);
-        sink.write(bytes);
-        if sink.overflowed() {
+        if ring.free(buffer.len()) < bytes.len() {
             return false;
         }
+        ring.write(buffer, ring.len(), bytes);
         ring.commit(buffer.len(), bytes.len());
         true
     }
@@ -211,7 +209,7 @@ mod tests {
             assert_eq!(ring.pieces(&buffer, 0, 3), (&bytes[..], &[][..]));
             ring.pop(7, 2);
             assert_eq!(ring.read::<1>(&buffer, 0), [turn + 2]);
-            ring.patch(&mut buffer, 0, &[9]);
+            ring.write(&mut buffer, 0, &[9]);
             assert_eq!(ring.read::<1>(&buffer, 0), [9]);
             ring.pop(7, 1);
         }

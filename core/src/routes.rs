@@ -5,12 +5,14 @@
 //! acknowledged, and no message of it is in doubt. What the peer declares on other routes is stored nowhere.
 //! What to send is not queued but derived: each place knows what is *due*.
 
+use crate::blocks::Id;
 use crate::error::DeclareError;
 use crate::event::{Event, FailReason, RouteId, Ticket};
 use crate::inbox::Region;
 use crate::limits::{MESSAGE_COST, WINDOW_MAX};
 use crate::log::log;
-use crate::packet::control::{Intent, Priority, WireName};
+use crate::outbox::Queue;
+use crate::packet::control::{Expired, Intent, Priority, WireName};
 use crate::route::RouteName;
 use crate::tickets::Tickets;
 use crate::time::Instant;
@@ -27,22 +29,30 @@ pub(crate) mod local {
     pub(crate) const TICKETS: u8 = 1 << 4;
     /// Declared after the session began: what the peer declared before is not known here.
     pub(crate) const ASK: u8 = 1 << 5;
+    /// The newest message is kept as a sample.
+    pub(crate) const LATEST: u8 = 1 << 6;
+    /// The peer's interest is new: it is given the sample.
+    pub(crate) const GIVE: u8 = 1 << 7;
     pub(crate) const DECLARED: u8 = INTENT | INTEREST | SERVICE;
 }
 
 /// Bits of [`Slot::due`]: what is to be sent.
 pub(crate) mod due {
-    pub(crate) const INTENT: u8 = 1;
-    pub(crate) const INTEREST: u8 = 1 << 1;
-    pub(crate) const INTENT_GONE: u8 = 1 << 2;
-    pub(crate) const INTEREST_GONE: u8 = 1 << 3;
-    pub(crate) const NOTIFY: u8 = 1 << 4;
-    pub(crate) const TAKEN: u8 = 1 << 5;
+    pub(crate) const INTENT: u16 = 1;
+    pub(crate) const INTEREST: u16 = 1 << 1;
+    pub(crate) const INTENT_GONE: u16 = 1 << 2;
+    pub(crate) const INTEREST_GONE: u16 = 1 << 3;
+    pub(crate) const NOTIFY: u16 = 1 << 4;
+    pub(crate) const TAKEN: u16 = 1 << 5;
     /// Nothing to send, but our number rests until the withdrawal of the interest is acknowledged.
-    pub(crate) const RESTING: u8 = 1 << 6;
+    pub(crate) const RESTING: u16 = 1 << 6;
     /// The interest stands at the peer, so that messages with our number are for it.
-    pub(crate) const ADVERTISED: u8 = 1 << 7;
-    pub(crate) const RECORDS: u8 = INTENT | INTEREST | INTENT_GONE | INTEREST_GONE | NOTIFY;
+    pub(crate) const ADVERTISED: u16 = 1 << 7;
+    /// Messages were discarded unread, since their time was over, and the peer does not know.
+    pub(crate) const EXPIRED: u16 = 1 << 8;
+    /// That was said, and is not acknowledged: until then nothing later is said of the route.
+    pub(crate) const TOLD: u16 = 1 << 9;
+    pub(crate) const RECORDS: u16 = INTENT | INTEREST | INTENT_GONE | INTEREST_GONE | NOTIFY | EXPIRED;
 }
 
 /// Bits of [`Slot::peer`]: what the peer has declared on this route.
@@ -74,11 +84,11 @@ pub struct Slot {
     pub(crate) name: Option<&'static RouteName>,
     pub(crate) generation: u8,
     pub(crate) local: u8,
-    pub(crate) due: u8,
+    pub(crate) due: u16,
     pub(crate) peer: u8,
     pub(crate) news: u8,
     pub(crate) priority: u8,
-    /// Best-effort messages published in this session, modulo 64.
+    /// Best-effort messages published in this session, modulo 256.
     pub(crate) count: u8,
     /// Time to live to state in our declarations, ms; 0: the session's.
     pub(crate) ttl_ms: u32,
@@ -91,6 +101,9 @@ pub struct Slot {
     pub(crate) taken: u32,
     pub(crate) reported: u32,
     pub(crate) messages: u16,
+    /// Messages that were discarded since the peer was last told, and `messages` when that was.
+    pub(crate) expired: u16,
+    pub(crate) expired_at: u16,
 
     // As the writer (the peer's interest).
     /// The number by which the peer knows the route.
@@ -102,6 +115,12 @@ pub struct Slot {
     /// Number of the route's last reliable packet.
     pub(crate) last_seq: u32,
     pub(crate) tickets: Tickets,
+    /// Messages that wait to be sent.
+    pub(crate) queue: Queue,
+    /// The newest message of a route that keeps it; 0: none.
+    pub(crate) sample: Id,
+    /// Reliable packets of it that are not acknowledged.
+    pub(crate) under_way: u16,
 
     /// When the peer's declarations end, if they do before the session.
     pub(crate) intent_lapse: Lapse,
@@ -127,12 +146,17 @@ impl Slot {
         taken: 0,
         reported: 0,
         messages: 0,
+        expired: 0,
+        expired_at: 0,
         number: 0,
         window: 0,
         sent: 0,
         credited: 0,
         last_seq: 0,
         tickets: Tickets::NONE,
+        queue: Queue::EMPTY,
+        sample: 0,
+        under_way: 0,
         intent_lapse: Lapse::NEVER,
         interest_lapse: Lapse::NEVER,
         theirs: 0,
@@ -142,7 +166,7 @@ impl Slot {
         self.local & bits != 0
     }
 
-    pub(crate) const fn is_due(&self, bits: u8) -> bool {
+    pub(crate) const fn is_due(&self, bits: u16) -> bool {
         self.due & bits != 0
     }
 
@@ -194,15 +218,30 @@ impl Slot {
             self.due |= due::INTEREST;
         }
         self.count = 0;
-        self.old = self.inbox.used() as u32;
+        self.inbox.drop_waiting();
+        self.old = self.inbox.ready() as u32;
         self.reset_counts();
     }
 
     /// The session is over; the newest `unsent` messages never left.
     pub(crate) fn on_session_end(&mut self, reason: FailReason, unsent: u16) {
-        self.tickets.fail(reason, unsent);
+        self.fail(reason, unsent);
         self.forget_peer();
         self.due = 0;
+        self.under_way = 0;
+        self.inbox.drop_waiting();
+    }
+
+    fn fail(&mut self, reason: FailReason, unsent: u16) {
+        self.tickets.fail(reason, unsent);
+        self.forget_tickets();
+    }
+
+    /// If nobody wants to be told of messages that have ended, nobody waits for it.
+    pub(crate) const fn forget_tickets(&mut self) {
+        if !self.has(local::TICKETS) {
+            self.tickets.forget();
+        }
     }
 
     fn forget_peer(&mut self) {
@@ -221,6 +260,8 @@ impl Slot {
         self.taken = 0;
         self.reported = 0;
         self.messages = 0;
+        self.expired = 0;
+        self.expired_at = 0;
     }
 
     /// The application has taken a record out of the inbox.
@@ -232,7 +273,37 @@ impl Slot {
             self.taken = self.taken.wrapping_add(cost);
             self.messages = self.messages.wrapping_add(1);
         }
-        // Tell the sender when it may be waiting: the reader has caught up, or a quarter of the window is free again.
+        self.consider_report();
+    }
+
+    /// The application did not take a record in its time. Only while [`may_discard`](Self::may_discard).
+    pub(crate) fn on_discarded(&mut self, cost: u32, reliable: bool) {
+        if self.old == 0 && reliable {
+            self.expired = self.expired.wrapping_add(1);
+            self.expired_at = self.messages.wrapping_add(1);
+            self.due |= due::EXPIRED;
+        }
+        self.on_taken(cost, reliable);
+    }
+
+    /// Whether another message may be discarded unread: what can be told of them is one run without a gap.
+    pub(crate) const fn may_discard(&self) -> bool {
+        !self.is_due(due::TOLD) && (!self.is_due(due::EXPIRED) || self.expired_at == self.messages)
+    }
+
+    /// What is to be told of those that were discarded.
+    pub(crate) const fn expired_report(&self, number: u16) -> Expired {
+        Expired {
+            route: number,
+            messages: self.messages,
+            bytes: self.taken,
+            expired: self.expired,
+            after: self.messages.wrapping_sub(self.expired_at),
+        }
+    }
+
+    /// Tells the sender when it may be waiting: the reader has caught up, or a quarter of the window is free again.
+    fn consider_report(&mut self) {
         let unreported = self.taken.wrapping_sub(self.reported);
         if unreported > 0 && (self.inbox.is_empty() || unreported as usize >= self.inbox.capacity() / 4) {
             self.due |= due::TAKEN;
@@ -275,6 +346,9 @@ impl Slot {
         if self.peer_has(peer::LAPSED) {
             self.news |= news::AUDIENCE;
         }
+        if !self.peer_has(peer::INTEREST) && self.sample != 0 {
+            self.local |= local::GIVE;
+        }
         self.peer = self.peer & !(peer::CONFLICT | peer::LAPSED) | peer::INTEREST;
         self.interest_lapse = Lapse::after(now, declared.ttl_ms);
         if !repeated {
@@ -295,7 +369,7 @@ impl Slot {
         if let Some((messages, bytes)) = taken {
             self.on_credit(messages, bytes);
         }
-        self.tickets.fail(FailReason::NoAudience, unsent);
+        self.fail(FailReason::NoAudience, unsent);
         self.peer &= !peer::COUNTED;
         self.interest_lapse = Lapse::NEVER;
         self.news |= news::AUDIENCE;
@@ -316,7 +390,14 @@ impl Slot {
             return false;
         }
         self.credited = bytes;
+        self.forget_tickets();
         true
+    }
+
+    /// The peer reports what it has discarded unread, and taken since; false if that cannot be.
+    pub(crate) fn on_expired(&mut self, report: &Expired) -> bool {
+        let discarded = report.messages.wrapping_sub(report.after);
+        self.tickets.discard(discarded, report.expired) && self.on_credit(report.messages, report.bytes)
     }
 
     /// The peer knows the route and says that nobody there wants it.
@@ -389,9 +470,12 @@ impl Slot {
     /// Whether nothing holds this place any more.
     const fn is_done(&self) -> bool {
         self.local & local::DECLARED == 0
-            && self.due & (due::RECORDS | due::RESTING) == 0
+            && self.due & (due::RECORDS | due::RESTING | due::TOLD) == 0
+            && self.queue.is_empty()
+            && self.sample == 0
+            && self.under_way == 0
             && self.tickets.open() == 0
-            && (self.local & local::TICKETS == 0 || self.tickets.unread() == 0)
+            && (self.local & local::TICKETS == 0 || !self.tickets.has_news())
     }
 
     /// Frees the place if nothing holds it. The inbox must have been given back.

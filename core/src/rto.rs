@@ -8,8 +8,8 @@ use crate::time::Instant;
 const INITIAL_US: u32 = 250_000;
 /// Never below this: an operating system's timer tick, and then some.
 const FLOOR_US: u32 = 20_000;
-/// Back-off ends here.
-const CEILING_US: u32 = 2_000_000;
+/// Back-off ends here: between two peers there is no congestion to yield to, and a line that comes back is used soon.
+const CEILING_US: u32 = 500_000;
 
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Rto {
@@ -53,6 +53,18 @@ impl Rto {
             self.timed = None;
             self.sample(u32::try_from(now.micros_since(sent)).unwrap_or(u32::MAX));
         }
+    }
+
+    /// The peer is heard: the line is not dead. True if that is news.
+    pub(crate) const fn on_heard(&mut self) -> bool {
+        let news = self.backoff > 0;
+        self.backoff = 0;
+        news
+    }
+
+    /// How many times in a row it has ended.
+    pub(crate) const fn backoff(&self) -> u8 {
+        self.backoff
     }
 
     /// It has ended.

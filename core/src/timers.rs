@@ -21,11 +21,15 @@ pub(crate) enum Timer {
     Probe,
     /// When are bytes without a frame worth a diagnosis?
     Diagnosis,
-    /// When does the next time to live or request end? Reckoned anew after each change.
+    /// When does the next time to live, request or message end? Reckoned anew after each change.
     Lapse,
+    /// When is a session without a link given up?
+    Resume,
+    /// When may a message pass that a rate limit holds back?
+    Rate,
 }
 
-const COUNT: usize = 8;
+const COUNT: usize = 10;
 
 /// The table. Zero is "off", so that an endpoint is all zero before it starts.
 #[derive(Debug, Clone, Copy)]
@@ -58,6 +62,30 @@ impl Timers {
         *self = Self::new();
     }
 
+    /// Stops all that is about the link; what a session needs without one goes on.
+    pub(crate) fn stop_link(&mut self) {
+        for timer in [
+            Timer::Greeting,
+            Timer::Challenge,
+            Timer::Ping,
+            Timer::Silence,
+            Timer::Retransmit,
+            Timer::Probe,
+            Timer::Diagnosis,
+        ] {
+            self.stop(timer);
+        }
+    }
+
+    /// Sets the timer, unless it ends earlier anyway.
+    pub(crate) fn advance(&mut self, timer: Timer, at: Instant) {
+        if let Some(slot) = self.at.get_mut(timer as usize)
+            && (*slot == 0 || *slot > at.as_micros())
+        {
+            *slot = at.as_micros().max(1);
+        }
+    }
+
     /// Whether the timer has ended by `now`; stops it if so.
     pub(crate) fn expired(&mut self, timer: Timer, now: Instant) -> bool {
         match self.at.get_mut(timer as usize) {
@@ -88,6 +116,20 @@ impl Lapse {
             return Self::NEVER;
         }
         Self(Self::clock(now).wrapping_add(ms.min(i32::MAX as u32)).max(1))
+    }
+
+    /// As it is kept in a store, and back.
+    pub(crate) const fn to_bits(self) -> u32 {
+        self.0
+    }
+
+    pub(crate) const fn from_bits(bits: u32) -> Self {
+        Self(bits)
+    }
+
+    /// How many ms are left; 0 when it is over.
+    pub(crate) fn left_ms(self, now: Instant) -> u32 {
+        (self.0.wrapping_sub(Self::clock(now)) as i32).max(0) as u32
     }
 
     pub(crate) fn is_over(self, now: Instant) -> bool {

@@ -106,8 +106,12 @@ impl Connection {
         getrandom::fill(&mut nonce).map_err(|error| system(io::Error::other(error.to_string())))?;
         let epoch = Instant::now();
         let mut endpoint = Endpoint::new(Boxed::new(&options));
-        let config =
-            Config { name: options.name, ping_interval: options.ping_interval, silence: options.silence };
+        let config = Config {
+            ping_interval: options.ping_interval,
+            silence: options.silence,
+            resume_for: if line.link.lossless { Duration::ZERO } else { options.resume_for },
+            ..Config::new(options.name)
+        };
         endpoint.start(config, u64::from_le_bytes(nonce));
         endpoint.handle_connect(tieline::Instant::ZERO, line.link).map_err(Error::Options)?;
         let writer = Writer::new(&line, endpoint.transmit_max());

@@ -145,6 +145,8 @@ impl Engine {
         let cause = cause.map(Arc::new);
         self.digest_with(cause.as_ref());
         self.end(Ended::Lost { reason: LostReason::LinkDown, cause });
+        // There will be no other line for the session: what is in doubt is so for good.
+        self.endpoint.close(0);
         self.digest();
     }
 
@@ -180,10 +182,14 @@ impl Engine {
         while let Some(event) = self.endpoint.poll_event() {
             match event {
                 Core::Connecting => {}
-                Core::Established { .. } => {
+                Core::Degraded(reason @ (LostReason::Framing | LostReason::LinkDown)) => {
+                    self.end(Ended::Lost { reason, cause: cause.cloned() });
+                }
+                Core::Degraded(_) => self.unread.push(Event::Degraded),
+                Core::Established { resumed } => {
                     self.established = true;
                     let peer = self.endpoint.peer().map(|peer| peer.name.as_str().to_owned());
-                    self.unread.push(Event::Established { peer: peer.unwrap_or_default() });
+                    self.unread.push(Event::Established { peer: peer.unwrap_or_default(), resumed });
                 }
                 Core::Lost(reason) => self.on_lost(reason, cause.cloned()),
                 Core::Closed(reason) => self.end(Ended::Closed(reason)),
@@ -205,7 +211,10 @@ impl Engine {
                     if let Some(declared) = self.declared(ticket.route) {
                         declared.unreported += 1;
                         match reason {
-                            FailReason::NotSent | FailReason::NoAudience => declared.not_delivered += 1,
+                            FailReason::NotSent
+                            | FailReason::NoAudience
+                            | FailReason::Expired
+                            | FailReason::Superseded => declared.not_delivered += 1,
                             FailReason::SessionLost | FailReason::PeerRestarted => declared.in_doubt += 1,
                         }
                     }

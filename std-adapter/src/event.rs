@@ -17,7 +17,12 @@ pub enum Event {
     Established {
         /// The peer's name; may be empty.
         peer: String,
+        /// Whether it is the session that was [degraded](Self::Degraded), which goes on.
+        resumed: bool,
     },
+    /// The peer has fallen silent, but the session is kept for a while ([`Options::resume_for`](crate::Options::resume_for)):
+    /// it goes on when the line does, without anything reliable lost or doubled.
+    Degraded,
     /// The connection is over. Nothing comes after this.
     Ended(Ended),
     /// The peer's interest in a route that we publish has come or gone.
@@ -61,6 +66,9 @@ impl Event {
     fn is_replaced_by(&self, later: &mut Self) -> bool {
         match (self, later) {
             (Self::Established { .. }, Self::Established { .. })
+            | (Self::Degraded, Self::Degraded)
+            | (Self::Established { .. }, Self::Degraded)
+            | (Self::Degraded, Self::Established { .. })
             | (Self::Ended(_), Self::Ended(_))
             | (Self::Diagnosis(_), Self::Diagnosis(_)) => true,
             (Self::Audience { route: a, .. }, Self::Audience { route: b, .. })

@@ -20,6 +20,9 @@ pub struct Options {
     pub ping_interval: Duration,
     /// How long the peer may be silent before it counts as lost. At least twice both sides' ping interval.
     pub silence: Duration,
+    /// For how long a session is kept after that, on a line that loses (serial): within it the session goes on when the
+    /// line does. Zero: not at all. Both sides must keep it. A lost TCP connection ends the session at once.
+    pub resume_for: Duration,
     /// Largest frame taken and sent, in bytes, which also limits a message. What is sent on a serial line has 4096
     /// at the most: nothing urgent can overtake a frame that is on its way.
     pub frame: usize,
@@ -51,6 +54,7 @@ impl Default for Options {
             timeout: None,
             ping_interval: Duration::from_secs(1),
             silence: Duration::from_secs(3),
+            resume_for: Duration::from_secs(10),
             // The length of a stream's frame fits 3 bytes, and a frame and more fits the 64 KiB that go out at once.
             frame: 60 * 1024,
             receive: 1024 * 1024,

@@ -1,6 +1,6 @@
 //! The endpoint's memory on a PC: sized when the connection is opened.
 
-use tieline::{Call, Parts, Served, Slot, Storage, Tables};
+use tieline::{Call, Limiter, Parts, Served, Slot, Storage, Tables};
 
 use crate::options::Options;
 
@@ -13,6 +13,7 @@ pub(crate) struct Boxed {
     routes: Box<[Slot]>,
     calls: Box<[Call]>,
     served: Box<[Served]>,
+    limiters: Box<[Limiter]>,
 }
 
 impl Boxed {
@@ -28,6 +29,8 @@ impl Boxed {
             routes: vec![Slot::EMPTY; options.routes.min(u16::MAX as usize - 1)].into(),
             calls: (0..requests).map(|_| Call::EMPTY).collect(),
             served: (0..requests).map(|_| Served::EMPTY).collect(),
+            // Each route may have one each way.
+            limiters: vec![Limiter::EMPTY; 2 * options.routes.min(u16::MAX as usize - 1)].into(),
         }
     }
 }
@@ -42,6 +45,7 @@ impl Storage for Boxed {
                 routes: &mut self.routes,
                 calls: &mut self.calls,
                 served: &mut self.served,
+                limiters: &mut self.limiters,
             },
         }
     }

@@ -45,7 +45,7 @@ fn note(number: u64) -> Note {
 fn both_sides_know_each_other() {
     let (a, b) = pair();
     assert_eq!((a.peer().unwrap().name.as_str(), b.peer().unwrap().name.as_str()), ("b", "a"));
-    assert!(matches!(a.events().recv_timeout(LONG), Ok(Event::Established { peer }) if peer == "b"));
+    assert!(matches!(a.events().recv_timeout(LONG), Ok(Event::Established { peer, .. }) if peer == "b"));
     assert!(a.next_rtt(0, LONG).unwrap().samples > 0);
 }
 
@@ -324,7 +324,7 @@ fn bytes_of_any_kind_and_size_go_through() {
     let (a, b) = pair();
     let name = route("Blob@pair.bytes").unwrap();
     let publisher = a.raw_publisher(name, IntentOptions::reliable()).unwrap();
-    let options = InterestOptions { window: Some(200_000), ttl: None };
+    let options = InterestOptions { window: Some(200_000), ..Default::default() };
     let subscriber = b.raw_subscriber(name, options).unwrap();
     publisher.wait_audience(LONG).unwrap();
     let limit = publisher.payload_limit().unwrap();
@@ -396,7 +396,7 @@ fn a_declaration_with_a_time_to_live_ends_unless_it_is_renewed() {
     let (a, b) = pair();
     let ttl = Duration::from_millis(200);
     let publisher = a.publisher(&NOTES, IntentOptions::reliable()).unwrap();
-    let options = InterestOptions { window: None, ttl: Some(ttl) };
+    let options = InterestOptions { ttl: Some(ttl), ..Default::default() };
     let subscriber = b.subscriber_with(&NOTES, options).unwrap();
     publisher.wait_audience(LONG).unwrap();
     let begin = Instant::now();

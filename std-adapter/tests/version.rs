@@ -35,7 +35,7 @@ fn hello(
 fn answer(stream: &mut TcpStream, echo: u64) -> Result<(), Box<dyn StdError>> {
     let head = HelloHead { major: 2, minor: 0, done: false, nonce: NONCE, echo };
     let mut out = [0; 128];
-    let sealer = Sealer { framing: Framing::Stream };
+    let sealer = Sealer { framing: Framing::Stream, number: 0 };
     let mut w = Writer::new(sealer.area(&mut out, 80).ok_or("too small")?);
     Packet::Hello(Hello { head, body: None }).emit(&mut w, SeqWidth::Four, true).map_err(|_| "full")?;
     let len = w.len();

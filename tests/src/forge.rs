@@ -53,7 +53,7 @@ pub fn packet(packet: &Packet<'_>) -> Vec<u8> {
 pub fn seal(packets: &[u8], start: u32) -> Vec<u8> {
     let content_max = packets.len() + Framing::Serial.check_len();
     let mut out = vec![0; Framing::wire_max(content_max)];
-    let sealer = Sealer { framing: Framing::Serial };
+    let sealer = Sealer { framing: Framing::Serial, number: 0 };
     sealer.area(&mut out, content_max).expect("room for the packets").copy_from_slice(packets);
     sealer.seal(&mut out, content_max, packets.len(), start, true).expect("packets to seal").to_vec()
 }

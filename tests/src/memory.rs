@@ -2,7 +2,7 @@
 //!
 //! It gives an endpoint the same slices as `Inline` does; only where they lie differs.
 
-use tieline::{Call, Parts, Served, Slot, Storage, Tables};
+use tieline::{Call, Limiter, Parts, Served, Slot, Storage, Tables};
 
 /// How large the parts of a [`Memory`] are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,6 +43,7 @@ pub struct Memory {
     routes: Vec<Slot>,
     calls: Vec<Call>,
     served: Vec<Served>,
+    limiters: Vec<Limiter>,
 }
 
 impl Memory {
@@ -56,6 +57,7 @@ impl Memory {
             routes: vec![Slot::EMPTY; sizes.routes],
             calls: vec![Call::EMPTY; sizes.requests],
             served: vec![Served::EMPTY; sizes.requests],
+            limiters: vec![Limiter::EMPTY; sizes.routes],
         }
     }
 }
@@ -70,6 +72,7 @@ impl Storage for Memory {
                 routes: &mut self.routes,
                 calls: &mut self.calls,
                 served: &mut self.served,
+                limiters: &mut self.limiters,
             },
         }
     }

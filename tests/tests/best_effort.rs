@@ -9,7 +9,7 @@ use tieline_tests::{A, B, Feed, Handle, LineConfig, Reading, Setup, Sim, for_see
 const SHOUT: IntentOptions = IntentOptions::best_effort();
 
 const fn window(bytes: usize) -> InterestOptions {
-    InterestOptions { window: Some(bytes), ttl: None }
+    InterestOptions { window: Some(bytes), ttl: None, rate: None }
 }
 
 /// A publishes samples to B.

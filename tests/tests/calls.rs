@@ -130,7 +130,7 @@ impl Poked {
         let id = match rng.below(2) {
             _ if service => self.endpoint.declare_service(name, ServiceOptions { room: size, ttl }),
             0 => self.endpoint.declare_intent(name, options),
-            _ => self.endpoint.declare_interest(name, InterestOptions { window: size, ttl }),
+            _ => self.endpoint.declare_interest(name, InterestOptions { window: size, ttl, rate: None }),
         };
         self.ids.extend(id.map(|id| (at, id)));
     }

@@ -277,7 +277,7 @@ fn frames() {
 
         for content_max in [packets.len() + framing.check_len(), 4096] {
             let mut out = vec![0xEE; Framing::wire_max(content_max)];
-            let sealer = Sealer { framing };
+            let sealer = Sealer { framing, number: 0 };
             sealer.area(&mut out, content_max).expect("there is room")[..packets.len()]
                 .copy_from_slice(&packets);
             let zero = e.get("zero") == Some("yes");
@@ -335,7 +335,7 @@ fn hashes_seeds_and_checks() {
 /// Bytes of a serial frame that holds only `packet`, delimiter included.
 fn on_the_wire(packet: &Packet<'_>) -> usize {
     let packets = emit_one(packet, SeqWidth::One, true);
-    let sealer = Sealer { framing: Framing::Serial };
+    let sealer = Sealer { framing: Framing::Serial, number: 0 };
     let mut out = [0; 256];
     sealer.area(&mut out, 128).expect("there is room")[..packets.len()].copy_from_slice(&packets);
     sealer.seal(&mut out, 128, packets.len(), 7, false).expect("it fits").len()

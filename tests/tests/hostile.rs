@@ -13,7 +13,7 @@ use tieline_tests::{A, B, Feed, Handle, Reading, Rng, Serving, Setup, Sim, Who, 
 /// Both publish and read, B answers requests; everything is in use.
 fn busy(setup: Setup) -> (Sim, [Handle; 4]) {
     let mut sim = setup.build();
-    let window = InterestOptions { window: Some(150), ttl: None };
+    let window = InterestOptions { window: Some(150), ttl: None, rate: None };
     let handles = [
         sim[A].intent(&COMMAND, IntentOptions::reliable()),
         sim[B].interest(&COMMAND, window),

@@ -86,7 +86,7 @@ fn a_busy_line_is_measured_as_well() {
     let mut sim = Sim::new(1);
     let there = sim[A].intent(&COMMAND, IntentOptions::reliable());
     let back = sim[B].intent(&IMU, IntentOptions::best_effort());
-    let window = InterestOptions { window: Some(400), ttl: None };
+    let window = InterestOptions { window: Some(400), ttl: None, rate: None };
     sim[B].interest(&COMMAND, window);
     sim[A].interest(&IMU, window);
     sim.establish();

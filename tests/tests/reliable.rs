@@ -9,11 +9,11 @@ use tieline_tests::{
     A, B, Chunking, Feed, Handle, LineConfig, Reading, Rng, Setup, Sim, Sizes, Who, for_seeds, forge,
 };
 
-const READ: InterestOptions = InterestOptions { window: None, ttl: None };
+const READ: InterestOptions = InterestOptions { window: None, ttl: None, rate: None };
 const SAY: IntentOptions = IntentOptions::reliable();
 
 const fn window(bytes: usize) -> InterestOptions {
-    InterestOptions { window: Some(bytes), ttl: None }
+    InterestOptions { window: Some(bytes), ttl: None, rate: None }
 }
 
 /// A publishes `COMMAND` to B.

@@ -275,7 +275,7 @@ fn wrong_requests_are_refused_with_the_limit() {
 #[test]
 fn the_room_of_answers_is_given_back() {
     let (mut sim, _) = service(Setup::new(1), Serving::Echo);
-    let interest = sim[A].interest(&IMU, InterestOptions { window: Some(200), ttl: None });
+    let interest = sim[A].interest(&IMU, InterestOptions { window: Some(200), ttl: None, rate: None });
     let publisher = sim[B].intent(&IMU, IntentOptions::reliable());
     sim[A].reads(interest, Reading::Every(40));
     sim[B].feed(Feed::new(publisher, 200, (4, 30)));

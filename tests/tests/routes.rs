@@ -17,7 +17,7 @@ static SCHEMA_1: RouteName = name("ImuSample", "sensors.imu").with_schema(1);
 static SCHEMA_2: RouteName = name("ImuSample", "sensors.imu").with_schema(2);
 static HASHED_IMU: RouteName = name("ImuSample", "sensors.imu").to_hashed();
 
-const READ: InterestOptions = InterestOptions { window: None, ttl: None };
+const READ: InterestOptions = InterestOptions { window: None, ttl: None, rate: None };
 
 fn other(error: PublishError) -> Result<(), nb::Error<PublishError>> {
     Err(nb::Error::Other(error))
@@ -282,7 +282,7 @@ fn an_interest_lapses_unless_it_is_renewed() {
 #[test]
 fn messages_under_way_when_an_interest_lapses_end_well() {
     // The reader is slow, so that messages wait in its store while its interest lapses and comes back.
-    let ttl = InterestOptions { ttl: Some(Duration::from_millis(300)), window: Some(200) };
+    let ttl = InterestOptions { ttl: Some(Duration::from_millis(300)), window: Some(200), rate: None };
     for_seeds(20, |seed, mut rng| {
         let mut sim = Sim::new(seed);
         let intent = sim[A].intent(&IMU, IntentOptions::reliable());
@@ -372,10 +372,10 @@ fn wrong_declarations_are_refused_with_the_limit() {
     assert_eq!(conflict, Err(DeclareError::OtherType));
     let both = endpoint.declare_service(&IMU, tieline::ServiceOptions::default());
     assert_eq!(both, Err(DeclareError::ServiceAndTopic));
-    let large = InterestOptions { window: Some(500), ttl: None };
-    endpoint.declare_interest(&CHAT, InterestOptions { window: Some(100), ttl: None }).unwrap();
+    let large = InterestOptions { window: Some(500), ttl: None, rate: None };
+    endpoint.declare_interest(&CHAT, InterestOptions { window: Some(100), ttl: None, rate: None }).unwrap();
     assert_eq!(endpoint.declare_interest(&COMMAND, large), Err(DeclareError::NoRoom { limit: 412 }));
-    let rest = InterestOptions { window: Some(412), ttl: None };
+    let rest = InterestOptions { window: Some(412), ttl: None, rate: None };
     let id = endpoint.declare_interest(&COMMAND, rest).unwrap();
     assert_eq!(endpoint.declare_interest(&TEMPERATURE, READ), Err(DeclareError::NoRoom { limit: 0 }));
     endpoint.withdraw_interest(id);
@@ -387,8 +387,8 @@ fn a_message_too_large_for_the_window_or_the_frame_is_refused_with_the_limit() {
     let mut sim = Sim::new(1);
     let small = sim[A].intent(&IMU, IntentOptions::reliable());
     let large = sim[A].intent(&COMMAND, IntentOptions::reliable());
-    sim[B].interest(&IMU, InterestOptions { window: Some(50), ttl: None });
-    sim[B].interest(&COMMAND, InterestOptions { window: Some(400), ttl: None });
+    sim[B].interest(&IMU, InterestOptions { window: Some(50), ttl: None, rate: None });
+    sim[B].interest(&COMMAND, InterestOptions { window: Some(400), ttl: None, rate: None });
     sim.establish();
     assert_eq!(sim[A].endpoint.payload_limit(sim[A].id(small)), Some(42));
     assert_eq!(sim[A].publish(small, &[0; 43]).map(drop), other(PublishError::TooLarge { limit: 42 }));
@@ -452,7 +452,7 @@ fn a_number_that_is_used_again_never_brings_messages_of_the_old_route() {
 fn a_withdrawal_with_unread_messages_says_how_many_were_taken() {
     let mut sim = Sim::new(1);
     let intent = sim[A].intent(&IMU, IntentOptions::reliable());
-    let interest = sim[B].interest(&IMU, InterestOptions { window: Some(300), ttl: None });
+    let interest = sim[B].interest(&IMU, InterestOptions { window: Some(300), ttl: None, rate: None });
     sim[B].reads(interest, Reading::Never);
     sim.establish();
     for _ in 0..10 {

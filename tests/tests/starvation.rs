@@ -79,7 +79,7 @@ impl Pair {
     }
 }
 fn win(n: usize) -> InterestOptions {
-    InterestOptions { window: Some(n), ..Default::default() }
+    InterestOptions { window: Some(n), ttl: None, rate: None }
 }
 
 // full-size reliable message, incoming reliable in each frame, best-effort flood
@@ -199,7 +199,7 @@ fn lapsed_interest_renewed() {
     let mut o = IntentOptions::reliable();
     o.tickets = true;
     let rel = p.a.declare_intent(&COMMAND, o).unwrap();
-    let ttl = InterestOptions { window: Some(100), ttl: Some(Duration::from_millis(500)) };
+    let ttl = InterestOptions { window: Some(100), ttl: Some(Duration::from_millis(500)), rate: None };
     p.b.declare_interest(&COMMAND, ttl).unwrap();
     p.connect();
     p.settle(0, 10);

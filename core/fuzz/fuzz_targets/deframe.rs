@@ -35,7 +35,7 @@ fuzz_target!(|data: &[u8]| {
     if framing == Framing::Serial {
         // Whatever came before: one delimiter, and a frame is understood.
         let mut out = [0; 128];
-        let sealer = Sealer { framing };
+        let sealer = Sealer { framing, number: 0 };
         let packets = b"\x06\x01good frame\0\0";
         sealer.area(&mut out, 96).unwrap()[..packets.len()].copy_from_slice(packets);
         let frame = sealer.seal(&mut out, 96, packets.len(), SEED, true).unwrap().to_vec();

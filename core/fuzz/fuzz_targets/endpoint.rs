@@ -33,7 +33,7 @@ struct Peer {
 
 impl Peer {
     fn frame(&self, packets: &[u8], start: u32) -> Vec<u8> {
-        let sealer = Sealer { framing: self.framing };
+        let sealer = Sealer { framing: self.framing, number: 0 };
         let mut out = [0; 300];
         let len = packets.len().min(124);
         sealer.area(&mut out, 128).unwrap()[..len].copy_from_slice(&packets[..len]);

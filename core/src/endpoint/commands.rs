@@ -1,26 +1,22 @@
-//! What the application commands: declarations, messages, requests, answers, close.
+//! What the application commands: declarations, requests, answers, close. Messages are in [`publish`](super::publish).
 
-use super::config::{CallOptions, IntentOptions, InterestOptions, Quality, ServiceOptions};
+use super::config::{CallOptions, History, IntentOptions, InterestOptions, Quality, ServiceOptions};
 use super::state::{Core, Notice, Phase};
 use super::storage::Tables;
-use crate::error::{DeclareError, PublishError, RequestError, RespondError};
-use crate::event::{CallId, CloseReason, FailReason, RequestId, RouteId, Ticket};
+use crate::error::{DeclareError, RequestError, RespondError};
+use crate::event::{CallId, CloseReason, FailReason, RequestId, RouteId};
+use crate::limiter::{self, Direction, Rate};
 use crate::limits::{CAPABILITY_SERVICES, CONTROL_HEADER_MAX, MESSAGE_COST, WINDOW_MAX};
 use crate::message::EncodeError;
-use crate::outbox::{CONTROL, Class, NO_SLOT, Record};
+use crate::outbox::{Class, NO_SLOT};
 use crate::packet::control::{emit_request_header, emit_result_header};
 use crate::queue::Sink;
 use crate::results::{self, CallState, ServedState, code};
 use crate::route::RouteName;
-use crate::routes::{self, due, local, peer};
+use crate::routes::{self, due, local};
 use crate::time::{Duration, Instant};
-use crate::timers::{Lapse, Timer};
+use crate::timers::Lapse;
 use crate::wire::Writer;
-
-/// A reader that never gets TAKEN through is asked for it after this long at the least, in µs.
-const PROBE_FLOOR_US: u32 = 50_000;
-/// The wait doubles this often at the most; a quarter of the ping interval ends it before.
-const PROBES_MAX: u8 = 10;
 
 impl Core {
     pub(super) fn declare_intent(
@@ -33,8 +29,9 @@ impl Core {
         if is_declared(t, index, local::SERVICE) {
             return Err(DeclareError::ServiceAndTopic);
         }
+        set_rate(t, index, Direction::Out, options.rate)?;
         let slot = t.routes.get_mut(index).ok_or(DeclareError::TableFull { limit: 0 })?;
-        slot.local &= !(local::RELIABLE | local::TICKETS);
+        slot.local &= !(local::RELIABLE | local::TICKETS | local::LATEST);
         slot.local |= local::INTENT;
         if options.quality == Quality::Reliable {
             slot.local |= local::RELIABLE;
@@ -42,6 +39,13 @@ impl Core {
         if options.tickets {
             slot.local |= local::TICKETS;
         }
+        slot.forget_tickets();
+        if options.history == History::Latest {
+            slot.local |= local::LATEST;
+        } else {
+            self.forget_sample(t, index);
+        }
+        let slot = t.routes.get_mut(index).ok_or(DeclareError::TableFull { limit: 0 })?;
         slot.priority = options.priority as u8;
         slot.due &= !due::INTENT_GONE;
         Ok(self.declared(t, index, created, due::INTENT, options.ttl))
@@ -57,6 +61,7 @@ impl Core {
         if is_declared(t, index, local::SERVICE) {
             return Err(DeclareError::ServiceAndTopic);
         }
+        set_rate(t, index, Direction::In, options.rate)?;
         Self::take_region(t, index, local::INTEREST, options.window)?;
         Ok(self.declared(t, index, created, due::INTEREST, options.ttl))
     }
@@ -110,25 +115,29 @@ impl Core {
         t: &mut Tables<'_>,
         index: usize,
         created: bool,
-        due: u8,
+        due: u16,
         ttl: Option<Duration>,
     ) -> RouteId {
         let Some(slot) = t.routes.get_mut(index) else {
             return RouteId { index: u16::MAX, generation: 0 };
         };
-        if self.phase == Phase::Established {
+        if self.has_session() {
             slot.due |= due;
             if created {
                 // What the peer declared on it before was not kept.
                 slot.local |= local::ASK;
             }
             self.tables_due = true;
+            self.blocked = false;
         }
         slot.ttl_ms = ttl.map_or(0, |ttl| u32::try_from(ttl.as_millis()).unwrap_or(u32::MAX).max(1));
         RouteId { index: index as u16, generation: slot.generation }
     }
 
     pub(super) fn withdraw_intent(&mut self, t: &mut Tables<'_>, route: RouteId) {
+        if routes::get(t.routes, route).is_some_and(|slot| slot.has(local::INTENT)) {
+            self.forget_sample(t, usize::from(route.index));
+        }
         self.withdraw(t, route, local::INTENT, due::INTENT, due::INTENT_GONE);
     }
 
@@ -141,7 +150,7 @@ impl Core {
             && let Some((record, _)) = slot.inbox.pop(t.rx)
         {
             let place =
-                t.served.iter_mut().find(|place| place.id == record.id && place.state == ServedState::Open);
+                t.served.iter_mut().find(|place| place.id == record.key && place.state == ServedState::Open);
             if let Some(place) = place {
                 place.state = ServedState::Refuse(code::NO_INTENT as u8);
                 place.lapse = Lapse::NEVER;
@@ -154,8 +163,10 @@ impl Core {
         self.withdraw(t, route, local::INTEREST, due::INTEREST, due::INTEREST_GONE);
     }
 
-    fn withdraw(&mut self, t: &mut Tables<'_>, route: RouteId, bit: u8, declared: u8, gone: u8) {
-        let in_session = self.phase == Phase::Established;
+    fn withdraw(&mut self, t: &mut Tables<'_>, route: RouteId, bit: u8, declared: u16, gone: u16) {
+        let in_session = self.has_session();
+        let direction = if bit == local::INTENT { Direction::Out } else { Direction::In };
+        limiter::set(t.limiters, usize::from(route.index), direction, None);
         let Some(slot) = routes::get(t.routes, route).filter(|slot| slot.has(bit)) else { return };
         slot.local &= !bit;
         // An interest that the peer has not been told of needs no withdrawal; an intent may be repeated harmlessly.
@@ -164,88 +175,9 @@ impl Core {
         if told {
             slot.due |= gone;
             self.tables_due = true;
+            self.blocked = false;
         }
         Self::settle(t, usize::from(route.index));
-    }
-
-    pub(super) fn publish(
-        &mut self,
-        t: &mut Tables<'_>,
-        route: RouteId,
-        write: impl FnOnce(&mut Sink<'_>) -> Result<(), EncodeError>,
-    ) -> nb::Result<Option<Ticket>, PublishError> {
-        let (class, limit) = self.may_publish(t, route)?;
-        let mut sink = self.outbox.sink(t.tx, class, limit);
-        write(&mut sink).map_err(|EncodeError| PublishError::Encode)?;
-        let (len, overflowed) = (sink.len(), sink.overflowed());
-        self.keep_message(t, route, class, len, overflowed)
-    }
-
-    /// Whether a message may be published on a route now: in which class, and how long it may be.
-    fn may_publish(&self, t: &mut Tables<'_>, route: RouteId) -> nb::Result<(Class, usize), PublishError> {
-        let tx_len = t.tx.len();
-        let slot = routes::get(t.routes, route).filter(|slot| slot.has(local::INTENT));
-        let slot = slot.ok_or(PublishError::NotDeclared)?;
-        if self.phase != Phase::Established {
-            return Err(PublishError::Disconnected.into());
-        }
-        if slot.peer_has(peer::CONFLICT) {
-            return Err(PublishError::RouteConflict.into());
-        }
-        if !slot.has_audience() {
-            return Err(PublishError::NoAudience.into());
-        }
-        if slot.owes_tickets() {
-            return Err(nb::Error::WouldBlock);
-        }
-        let class = if slot.has(local::RELIABLE) { Class::Reliable } else { Class::BestEffort };
-        if class == Class::Reliable && self.records_wait {
-            return Err(nb::Error::WouldBlock);
-        }
-        Ok((class, self.payload_limit(slot, tx_len)))
-    }
-
-    /// Keeps what was written, if it fits.
-    fn keep_message(
-        &mut self,
-        t: &mut Tables<'_>,
-        route: RouteId,
-        class: Class,
-        len: usize,
-        overflowed: bool,
-    ) -> nb::Result<Option<Ticket>, PublishError> {
-        let (room, tx_len) = (self.outbox.room(t.tx, class), t.tx.len());
-        let Some(slot) = routes::get(t.routes, route) else { return Err(PublishError::NotDeclared.into()) };
-        let limit = self.payload_limit(slot, tx_len);
-        if len > limit {
-            return Err(PublishError::TooLarge { limit }.into());
-        }
-        let cost = (len + MESSAGE_COST) as u32;
-        if class == Class::Reliable && cost > slot.window {
-            return Err(PublishError::TooLarge { limit }.into());
-        }
-        let blocked = class == Class::Reliable && slot.credit() < cost;
-        if overflowed || len > room || blocked {
-            if blocked && !self.link.lossless && !self.timers.is_set(Timer::Probe) {
-                // The report that opens the window may be lost: ask for it, less and less often.
-                let wait = u64::from(self.rto.micros().max(PROBE_FLOOR_US)) << self.probes;
-                self.timers
-                    .set(Timer::Probe, self.now.plus_micros(wait.min(u64::from(self.ping_every_ms) * 250)));
-                self.probes = (self.probes + 1).min(PROBES_MAX);
-            }
-            return Err(nb::Error::WouldBlock);
-        }
-        let mut record = Record { len: len as u32, number: slot.number, slot: route.index, extra: 0 };
-        let ticket = if class == Class::Reliable {
-            slot.sent = slot.sent.wrapping_add(cost);
-            Some(Ticket { route, number: slot.tickets.issue() })
-        } else {
-            record.extra = u16::from(slot.count);
-            slot.count = slot.count.wrapping_add(1) & 0x3F;
-            None
-        };
-        self.outbox.commit(t.tx, class, record);
-        Ok(ticket)
     }
 
     pub(super) fn request(
@@ -257,7 +189,7 @@ impl Core {
         write: impl FnOnce(&mut Sink<'_>) -> Result<(), EncodeError>,
     ) -> nb::Result<CallId, RequestError> {
         let now = self.advance(now);
-        if self.phase != Phase::Established {
+        if !self.has_session() {
             return Err(RequestError::Disconnected.into());
         }
         if self.peer.capabilities & CAPABILITY_SERVICES == 0 || self.peer.requests == 0 {
@@ -279,23 +211,27 @@ impl Core {
         let written =
             emit_request_header(call.id, service.hash(), options.room as u32, timeout_ms, &mut header);
         written.map_err(|_| RequestError::Encode)?;
-        let mut sink = self.outbox.sink(t.tx, Class::Reliable, usize::MAX);
+        let mut sink = self.outbox.sink(t.tx, Class::Reliable);
         sink.write(header.written());
-        write(&mut sink).map_err(|EncodeError| RequestError::Encode)?;
-        let (len, overflowed) = (sink.len(), sink.overflowed());
-        if len - header.len() > limit {
-            return Err(RequestError::TooLarge { limit }.into());
-        }
-        if overflowed {
-            return Err(nb::Error::WouldBlock);
+        let written = write(&mut sink);
+        let chain = sink.finish();
+        let failed = if written.is_err() {
+            Some(RequestError::Encode.into())
+        } else if chain.len - header.len() > limit {
+            Some(RequestError::TooLarge { limit }.into())
+        } else {
+            chain.overflowed.then_some(nb::Error::WouldBlock)
+        };
+        if let Some(error) = failed {
+            self.outbox.discard(t.tx, chain);
+            return Err(error);
         }
         call.state = CallState::Waiting;
         call.region = region;
         call.lapse = Lapse::after(now, timeout_ms);
         let id = call.call_id();
         self.last_call = last_call;
-        let record = Record { len: len as u32, number: CONTROL, slot: NO_SLOT, extra: 0 };
-        self.outbox.commit(t.tx, Class::Reliable, record);
+        self.keep_control(t, chain, chain.len, (NO_SLOT, 0));
         self.set_lapse(t, now);
         Ok(id)
     }
@@ -326,20 +262,24 @@ impl Core {
         let mut buffer = [0; CONTROL_HEADER_MAX];
         let mut header = Writer::new(&mut buffer);
         emit_result_header(place.id, code, &mut header).map_err(|_| RespondError::Encode)?;
-        let mut sink = self.outbox.sink(t.tx, Class::Reliable, usize::MAX);
+        let mut sink = self.outbox.sink(t.tx, Class::Reliable);
         sink.write(header.written());
-        write(&mut sink).map_err(|EncodeError| RespondError::Encode)?;
-        let (len, overflowed) = (sink.len(), sink.overflowed());
-        if len - header.len() > limit {
-            return Err(RespondError::TooLarge { limit }.into());
-        }
-        if overflowed {
-            return Err(nb::Error::WouldBlock);
+        let written = write(&mut sink);
+        let chain = sink.finish();
+        let failed = if written.is_err() {
+            Some(RespondError::Encode.into())
+        } else if chain.len - header.len() > limit {
+            Some(RespondError::TooLarge { limit }.into())
+        } else {
+            chain.overflowed.then_some(nb::Error::WouldBlock)
+        };
+        if let Some(error) = failed {
+            self.outbox.discard(t.tx, chain);
+            return Err(error);
         }
         place.state = ServedState::Free;
         place.lapse = Lapse::NEVER;
-        let record = Record { len: len as u32, number: CONTROL, slot: NO_SLOT, extra: 0 };
-        self.outbox.commit(t.tx, Class::Reliable, record);
+        self.keep_control(t, chain, chain.len, (NO_SLOT, 0));
         Ok(())
     }
 
@@ -351,13 +291,34 @@ impl Core {
                 self.close_due = true;
                 self.close_code = code;
             }
+            Phase::Connecting if self.suspended.is_some() => self.end_session(t, FailReason::SessionLost),
             Phase::Connecting => self.timers.stop_all(),
+            Phase::NoLink if self.suspended.is_some() => {
+                // There is no link over which to say so.
+                self.end_session(t, FailReason::SessionLost);
+                self.notice = Notice::Closed(CloseReason::Local);
+                return;
+            }
             Phase::New | Phase::NoLink | Phase::Closed => return,
         }
         self.handshake.rest();
         self.phase = Phase::Closed;
         self.notice = Notice::Closed(CloseReason::Local);
     }
+}
+
+/// Sets or ends the rate limit of a declaration.
+fn set_rate(
+    t: &mut Tables<'_>,
+    index: usize,
+    direction: Direction,
+    rate: Option<Rate>,
+) -> Result<(), DeclareError> {
+    if limiter::set(t.limiters, index, direction, rate) {
+        return Ok(());
+    }
+    Core::settle(t, index);
+    Err(DeclareError::NoLimiter { limit: t.limiters.len() })
 }
 
 fn is_declared(t: &Tables<'_>, index: usize, bits: u8) -> bool {

@@ -3,6 +3,7 @@
 use core::time::Duration;
 
 use crate::framing::Framing;
+use crate::limiter::Rate;
 use crate::packet::control::Priority;
 
 /// How an endpoint presents itself and how patient it is.
@@ -15,13 +16,24 @@ pub struct Config {
     pub ping_interval: Duration,
     /// How long the peer may be silent before the session is lost. At least twice both sides' ping interval.
     pub silence: Duration,
+    /// For how long a session is kept without a link, or while the peer is silent: within that it goes on over the same
+    /// link or another one. Zero: not at all. Both sides must keep it.
+    pub resume_for: Duration,
+    /// Whether frames are made smaller on a line that damages many. Off, they are as large as they may be.
+    pub adaptive: bool,
 }
 
 impl Config {
-    /// A name, PING every second, lost after 3 seconds of silence.
+    /// A name, PING every second, silent after 3 seconds, lost 10 seconds later, adaptive.
     #[must_use]
     pub const fn new(name: &'static str) -> Self {
-        Self { name, ping_interval: Duration::from_secs(1), silence: Duration::from_secs(3) }
+        Self {
+            name,
+            ping_interval: Duration::from_secs(1),
+            silence: Duration::from_secs(3),
+            resume_for: Duration::from_secs(10),
+            adaptive: true,
+        }
     }
 }
 
@@ -41,6 +53,8 @@ pub struct Link {
     pub frame_max: usize,
     /// Whether all bytes arrive, intact and in order, as long as the link lives (TCP, a pipe).
     pub lossless: bool,
+    /// Whether frames arrive in the order in which they were sent, if they arrive.
+    pub ordered: bool,
     /// The line's rate, to judge how long a frame takes; 0: not known, or too fast to matter.
     pub bits_per_second: u32,
 }
@@ -49,13 +63,32 @@ impl Link {
     /// A UART, or anything else that may lose or corrupt bytes.
     #[must_use]
     pub const fn serial(bits_per_second: u32) -> Self {
-        Self { framing: Framing::Serial, frame_max: usize::MAX, lossless: false, bits_per_second }
+        Self {
+            framing: Framing::Serial,
+            frame_max: usize::MAX,
+            lossless: false,
+            ordered: true,
+            bits_per_second,
+        }
     }
 
     /// A stream that neither loses nor corrupts: TCP, a Unix socket, a pipe.
     #[must_use]
     pub const fn stream() -> Self {
-        Self { framing: Framing::Stream, frame_max: usize::MAX, lossless: true, bits_per_second: 0 }
+        Self {
+            framing: Framing::Stream,
+            frame_max: usize::MAX,
+            lossless: true,
+            ordered: true,
+            bits_per_second: 0,
+        }
+    }
+
+    /// A link of datagrams of at most `frame_max` bytes, which may be lost, repeated and reordered: UDP, radio. Each one
+    /// is handed to [`handle_input`](crate::Endpoint::handle_input) by itself.
+    #[must_use]
+    pub const fn datagram(frame_max: usize) -> Self {
+        Self { framing: Framing::Datagram, frame_max, lossless: false, ordered: false, bits_per_second: 0 }
     }
 
     /// How long `bytes` take on the line, in µs, at 10 bits a byte (8N1).
@@ -80,6 +113,26 @@ pub enum Quality {
     Reliable,
 }
 
+/// Which messages of a route are kept for the reader.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum History {
+    /// Those that are published while somebody listens.
+    #[default]
+    All,
+    /// The newest: one that was not sent gives way to the next, and the last one is given to an interest that comes, or
+    /// comes back. It may be published while nobody listens, and takes room in TX for as long as it is the newest.
+    Latest,
+}
+
+/// How a message is published.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct PublishOptions {
+    /// How long the message is worth delivering: one that the peer's application has not taken by then is discarded
+    /// unread, and a reliable one ends as [`FailReason::Expired`](crate::FailReason::Expired).
+    pub expires: Option<Duration>,
+}
+
 /// How a route is published.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct IntentOptions {
@@ -92,19 +145,37 @@ pub struct IntentOptions {
     /// Whether each reliable message ends in an event. Then the application must read events, or it may not publish
     /// more than 32767 messages ahead. Declared anew without, it also ends the events of messages that are under way.
     pub tickets: bool,
+    /// Which messages are kept.
+    pub history: History,
+    /// How often messages may be published: earlier than that it is `WouldBlock`.
+    pub rate: Option<Rate>,
 }
 
 impl IntentOptions {
     /// Best effort.
     #[must_use]
     pub const fn best_effort() -> Self {
-        Self { quality: Quality::BestEffort, priority: Priority::Normal, ttl: None, tickets: false }
+        Self {
+            quality: Quality::BestEffort,
+            priority: Priority::Normal,
+            ttl: None,
+            tickets: false,
+            history: History::All,
+            rate: None,
+        }
     }
 
     /// Reliable, with an event for each message's end.
     #[must_use]
     pub const fn reliable() -> Self {
-        Self { quality: Quality::Reliable, priority: Priority::Normal, ttl: None, tickets: true }
+        Self {
+            quality: Quality::Reliable,
+            priority: Priority::Normal,
+            ttl: None,
+            tickets: true,
+            history: History::All,
+            rate: None,
+        }
     }
 }
 
@@ -116,6 +187,9 @@ pub struct InterestOptions {
     pub window: Option<usize>,
     /// As in [`IntentOptions::ttl`].
     pub ttl: Option<Duration>,
+    /// How many messages are taken: of best effort, those beyond are dropped and counted; reliable ones wait, which slows
+    /// their sender.
+    pub rate: Option<Rate>,
 }
 
 /// How requests on a route are taken.

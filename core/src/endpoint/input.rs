@@ -3,18 +3,24 @@
 use super::state::{Core, Notice, Phase};
 use super::storage::Tables;
 use crate::event::{CloseReason, FailReason, LostReason};
-use crate::framing::{Deframed, DropReason};
+use crate::framing::{Deframed, DropReason, Framing};
 use crate::handshake::{Outcome, State};
-use crate::limits::{CLOSE_RETRY_MS, VERSION_MAJOR};
+use crate::inbox::Record;
+use crate::limiter::{self, Direction};
+use crate::limits::{CAPABILITY_SELECTIVE, CLOSE_RETRY_MS, VERSION_MAJOR};
 use crate::log::log;
-use crate::outbox::{CONTROL, DEAD, NO_SLOT};
+use crate::outbox::flag;
 use crate::packet::control::{Control, Intent, Interest, InterestBody, NotifyStatus};
-use crate::packet::{Hello, HelloBody, Packet, SeqWidth, kind};
+use crate::packet::{Extended, Hello, Packet, SeqWidth, kind};
+use crate::reliable::{Acknowledged, Arrival, Receiver};
 use crate::results::{CallState, ServedState, code};
 use crate::routes::{self, Declared, Known, due, local, peer};
 use crate::time::Instant;
 use crate::timers::{Lapse, Timer};
 use crate::wire::Reader;
+
+/// The route number of the control channel.
+const CONTROL_ROUTE: u16 = 0;
 
 impl Core {
     pub(super) fn handle_input(
@@ -41,7 +47,7 @@ impl Core {
                     false
                 }
                 Deframed::Broken => {
-                    self.on_broken_link(t);
+                    self.on_broken_link(t, now);
                     self.count_in(bytes.len(), now);
                     return bytes.len();
                 }
@@ -98,6 +104,11 @@ impl Core {
             Phase::New | Phase::NoLink | Phase::Connecting => return false,
         }
         self.timers.set(Timer::Silence, now.plus_millis(self.silence_ms));
+        if self.rto.on_heard() && self.timers.is_set(Timer::Retransmit) {
+            // The line is not dead: no need to be patient.
+            self.timers.advance(Timer::Retransmit, now.plus_micros(self.rto.micros().into()));
+        }
+        let late = self.is_late();
         let width = self.link.framing.seq_width();
         let mut reader = Reader::new(packets);
         let mut news = false;
@@ -106,12 +117,34 @@ impl Core {
                 self.on_malformed();
                 break;
             };
+            let best_effort = matches!(
+                packet,
+                Packet::BestEffort { .. } | Packet::Extended { header: Extended { reliable: None, .. }, .. }
+            );
+            if late && best_effort {
+                continue;
+            }
             news |= self.on_packet(t, &packet, now);
             if self.phase != Phase::Established {
                 break;
             }
         }
         news || self.events_due
+    }
+
+    /// Whether a frame of the session is a repetition, or was overtaken: its best-effort messages are not wanted.
+    fn is_late(&mut self) -> bool {
+        let mark = self.deframer.mark();
+        let late = match (self.link.framing, self.last_mark) {
+            (Framing::Stream, _) | (_, None) => false,
+            // Two frames in a row are never the same: messages and pings are counted.
+            (Framing::Serial, Some(last)) => mark == last,
+            (Framing::Datagram, Some(last)) => (mark.wrapping_sub(last) as i32) <= 0,
+        };
+        if !late {
+            self.last_mark = Some(mark);
+        }
+        late
     }
 
     fn on_malformed(&mut self) {
@@ -143,6 +176,9 @@ impl Core {
             Outcome::Loopback => self.on_loopback(now),
             Outcome::VersionMismatch { theirs } => self.on_version_mismatch(t, theirs),
             Outcome::Established => self.on_established(t, &hello, now),
+            Outcome::Replaced { .. } if hello.body.as_ref().is_some_and(|body| self.resumes(body)) => {
+                self.on_established(t, &hello, now);
+            }
             Outcome::Replaced { restarted } => {
                 self.lose_session(
                     t,
@@ -164,7 +200,7 @@ impl Core {
 
     fn on_version_mismatch(&mut self, t: &mut Tables<'_>, theirs: u8) {
         log!("peer speaks version {=u8}", theirs);
-        if self.phase == Phase::Established {
+        if self.has_session() {
             self.end_session(t, FailReason::SessionLost);
         }
         self.timers.stop_all();
@@ -175,10 +211,18 @@ impl Core {
 
     fn on_established(&mut self, t: &mut Tables<'_>, hello: &Hello, now: Instant) {
         // A HELLO of our major version always has a body.
-        let body: Option<&HelloBody> = hello.body.as_ref();
-        if let Some(body) = body {
-            self.begin_session(t, body, now);
+        let Some(body) = hello.body.as_ref() else { return };
+        if self.resumes(body) {
+            self.resume(t, body, now);
+            return;
         }
+        if self.suspended.is_some() {
+            // The peer does not know the session any more.
+            let restarted = hello.head.nonce >> 16 != self.peer.boot;
+            let reason = if restarted { LostReason::PeerRestarted } else { LostReason::SessionLost };
+            self.lose_session(t, reason);
+        }
+        self.begin_session(t, body, now);
     }
 
     fn on_packet(&mut self, t: &mut Tables<'_>, packet: &Packet<'_>, now: Instant) -> bool {
@@ -186,7 +230,7 @@ impl Core {
             // HELLO is alone in its frame.
             Packet::Hello(_) => self.on_malformed(),
             Packet::Skipped => {}
-            Packet::Ack { next, selective: _ } => self.on_ack(t, next, now),
+            Packet::Ack { next, selective } => self.on_ack(t, next, selective, now),
             Packet::Ping { id, sent } => {
                 self.ping.on_ping(id, sent, now);
                 self.receiver.want_ack();
@@ -205,6 +249,7 @@ impl Core {
                     && slot.on_credit(messages, bytes)
                 {
                     self.probes = 0;
+                    self.timers.stop(Timer::Probe);
                     self.events_due |= slot.has(local::TICKETS);
                     Self::settle_number(t, route);
                 }
@@ -218,12 +263,32 @@ impl Core {
                 self.notice = Notice::Closed(CloseReason::Peer(code));
                 return true;
             }
-            Packet::Skip { seq, .. } => {
-                self.receiver.on_packet(seq);
+            Packet::Skip { seq, distance } => {
+                if let Arrival::New { seq, .. } = self.receiver.on_packet(seq, distance) {
+                    return self.receiver.store(seq, distance) && self.hand_on(t);
+                }
             }
-            Packet::BestEffort { route, payload, .. } => return self.on_best_effort(t, route, payload),
-            Packet::Reliable { route, seq, payload, .. } => {
-                return self.receiver.on_packet(seq) && self.on_reliable(t, route, payload, now);
+            Packet::BestEffort { route, payload, .. } => {
+                let whole = Extended { route, reliable: None, number: 0, life: None, part: None };
+                return self.on_best_effort(t, &whole, payload, now);
+            }
+            Packet::Reliable { route: CONTROL_ROUTE, seq, distance, payload } => {
+                // Out of turn there is no room for it: it comes again.
+                if let Arrival::New { seq, in_turn: true } = self.receiver.on_packet(seq, distance) {
+                    let turns = self.receiver.store(seq, distance);
+                    return self.on_control(t, payload, now) | (turns && self.hand_on(t));
+                }
+            }
+            Packet::Reliable { route, seq, distance, payload } => {
+                let reliable = Some((seq, distance));
+                let whole = Extended { route, reliable, number: 0, life: None, part: None };
+                return self.on_reliable(t, &whole, payload, now);
+            }
+            Packet::Extended { ref header, payload } => {
+                return match header.reliable {
+                    Some(_) => self.on_reliable(t, header, payload, now),
+                    None => self.on_best_effort(t, header, payload, now),
+                };
             }
         }
         false
@@ -237,15 +302,17 @@ impl Core {
         }
     }
 
-    fn on_ack(&mut self, t: &mut Tables<'_>, next: u32, now: Instant) {
-        let count = self.sender.on_ack(next);
-        if count == 0 {
+    fn on_ack(&mut self, t: &mut Tables<'_>, next: u32, selective: u32, now: Instant) {
+        let selective = if self.has(CAPABILITY_SELECTIVE) { selective } else { 0 };
+        let Acknowledged { count, news, lost } = self.sender.on_ack(next, selective);
+        if !news {
             return;
         }
-        for _ in 0..count {
-            let Some(record) = self.outbox.pop_reliable(t.tx) else { break };
-            if record.number == CONTROL && record.slot != NO_SLOT {
-                self.on_number_rested(t, usize::from(record.slot));
+        self.land(t, count);
+        for offset in (0..u64::BITS).filter(|offset| lost >> offset & 1 == 1) {
+            // One packet stands for its frame.
+            if self.outbox.nth(t.tx, offset).is_some_and(|(_, record)| record.is(flag::LEADS)) {
+                self.sizing.on_lost();
             }
         }
         self.rto.on_ack(self.sender.acked(), now);
@@ -256,55 +323,159 @@ impl Core {
         }
     }
 
-    /// The withdrawal of an interest is acknowledged: our number may be used again.
-    fn on_number_rested(&mut self, t: &mut Tables<'_>, index: usize) {
-        if let Some(slot) = t.routes.get_mut(index) {
-            slot.due &= !due::RESTING;
-            self.tables_due = true;
-            Self::settle(t, index);
-        }
-    }
-
-    fn on_best_effort(&mut self, t: &mut Tables<'_>, route: u16, payload: &[u8]) -> bool {
-        self.ping.on_best_effort();
-        let Some(slot) = reading(t.routes, route) else {
-            self.on_unknown();
-            return false;
-        };
-        // The room of a reliable route is promised to its reliable messages.
-        let stored = !slot.peer_has(peer::RELIABLE) && slot.inbox.push(t.rx, 0, false, payload);
-        if !stored {
-            self.counters.dropped_no_room = self.counters.dropped_no_room.wrapping_add(1);
-        }
-        stored
-    }
-
-    fn on_reliable(&mut self, t: &mut Tables<'_>, route: u16, payload: &[u8], now: Instant) -> bool {
-        if route == CONTROL {
-            return self.on_control(t, payload, now);
-        }
-        let Some(slot) = reading(t.routes, route) else {
-            self.on_unknown();
-            return false;
-        };
-        slot.peer |= peer::RELIABLE;
-        loop {
-            if slot.inbox.push(t.rx, 0, true, payload) {
-                return true;
-            }
-            // Best-effort messages that came before it was known that the route is reliable make room.
-            let Some((before, cost)) = slot.inbox.drop_best_effort(t.rx) else { break };
-            if (before as u32) < slot.old {
-                // Of an earlier session: it was stated as backlog.
-                slot.on_taken(cost, false);
+    /// The oldest packets under way are acknowledged.
+    pub(super) fn land(&mut self, t: &mut Tables<'_>, count: u32) {
+        for _ in 0..count {
+            let Some(record) = self.outbox.land(t.tx) else { break };
+            let index = usize::from(record.slot);
+            let Some(slot) = t.routes.get_mut(index) else { continue };
+            if record.is(flag::CONTROL) {
+                // A withdrawal: our number may be used again. Else what was discarded is known now.
+                slot.due &= !if record.offset == 0 { due::RESTING } else { due::TOLD };
+                slot.due |= due::TAKEN;
                 self.tables_due = true;
+            } else {
+                slot.under_way = slot.under_way.saturating_sub(1);
+                self.tables_due |= slot.has(local::GIVE);
             }
-            self.counters.dropped_no_room = self.counters.dropped_no_room.wrapping_add(1);
+            if !slot.has(local::DECLARED) {
+                Self::settle(t, index);
+            }
         }
-        // More than the window that we stated: the peer broke a rule, and holding all up would not mend it.
-        log!("message beyond the window of route {=u16} dropped", route);
-        self.on_malformed();
-        false
+    }
+
+    /// What waited for a packet that was missing may have its turn now.
+    fn hand_on(&mut self, t: &mut Tables<'_>) -> bool {
+        let mut news = false;
+        for slot in t.routes.iter_mut().filter(|slot| slot.inbox.has_waiting()) {
+            news |= slot.inbox.advance(t.rx, |key| is_in_turn(&self.receiver, key));
+        }
+        news
+    }
+
+    fn on_best_effort(
+        &mut self,
+        t: &mut Tables<'_>,
+        header: &Extended,
+        payload: &[u8],
+        now: Instant,
+    ) -> bool {
+        let Some((index, slot)) = reading(t.routes, header.route) else {
+            // Counted once: with its last fragment.
+            if header.part.is_none_or(|(offset, total)| offset as usize + payload.len() == total as usize) {
+                self.ping.on_best_effort();
+            }
+            self.on_unknown();
+            return false;
+        };
+        let begins = header.part.is_none_or(|(offset, _)| offset == 0);
+        if !begins {
+            let (offset, total) = header.part.unwrap_or_default();
+            let expected = slot.inbox.last_waiting(t.rx).is_some_and(|record| {
+                !record.reliable
+                    && record.number == header.number & 0x7F
+                    && record.len == total
+                    && record.len - record.missing == offset
+            });
+            if !expected {
+                return false;
+            }
+            let stored = slot.inbox.push_waiting(
+                t.rx,
+                record_of(header, payload.len(), now),
+                offset as usize,
+                payload,
+            );
+            let whole = stored && slot.inbox.advance(t.rx, |_| true);
+            if whole {
+                self.ping.on_best_effort();
+            }
+            return whole;
+        }
+        // The room of a reliable route is promised to its reliable messages.
+        let mut allowed = !slot.peer_has(peer::RELIABLE);
+        if allowed && limiter::wait(t.limiters, index, Direction::In, now).is_some() {
+            self.counters.dropped_too_fast = self.counters.dropped_too_fast.wrapping_add(1);
+            self.ping.on_best_effort();
+            return false;
+        }
+        if allowed {
+            // What is missing of an earlier one will not come.
+            slot.inbox.drop_waiting();
+            let record = record_of(header, payload.len(), now);
+            allowed = match header.part {
+                None => slot.inbox.push(t.rx, record, payload),
+                Some(_) => slot.inbox.push_waiting(t.rx, record, 0, payload),
+            };
+        }
+        if !allowed {
+            self.counters.dropped_no_room = self.counters.dropped_no_room.wrapping_add(1);
+            self.ping.on_best_effort();
+            return false;
+        }
+        limiter::pass(t.limiters, index, Direction::In, now);
+        self.note_deadline(record_of(header, 0, now).deadline, now);
+        if header.part.is_none() {
+            self.ping.on_best_effort();
+        }
+        header.part.is_none()
+    }
+
+    fn on_reliable(&mut self, t: &mut Tables<'_>, header: &Extended, payload: &[u8], now: Instant) -> bool {
+        let Some((seq, distance)) = header.reliable else { return false };
+        let Arrival::New { seq, in_turn } = self.receiver.on_packet(seq, distance) else { return false };
+        let mut news = false;
+        match reading(t.routes, header.route) {
+            None => self.on_unknown(),
+            Some((_, slot)) => {
+                let before = slot.inbox.ready();
+                slot.peer |= peer::RELIABLE;
+                let record = record_of(header, payload.len(), now).keyed(seq as u16);
+                let offset = header.part.map_or(0, |(offset, _)| offset as usize);
+                let at_once = in_turn && header.part.is_none() && !slot.inbox.has_waiting();
+                let stored = loop {
+                    let stored = match at_once {
+                        true => slot.inbox.push(t.rx, record, payload),
+                        false => slot.inbox.push_waiting(t.rx, record, offset, payload),
+                    };
+                    if stored {
+                        break true;
+                    }
+                    // Best-effort messages that came before it was known that the route is reliable make room.
+                    let Some((before, cost)) = slot.inbox.drop_best_effort(t.rx) else { break false };
+                    if (before as u32) < slot.old {
+                        // Of an earlier session: it was stated as backlog.
+                        slot.on_taken(cost, false);
+                        self.tables_due = true;
+                    }
+                    self.counters.dropped_no_room = self.counters.dropped_no_room.wrapping_add(1);
+                };
+                if !stored {
+                    // More than the window that we stated: the peer broke a rule, and holding all up would not mend it.
+                    log!("message beyond the window of route {=u16} dropped", header.route);
+                    self.on_malformed();
+                }
+                self.note_deadline(record.deadline, now);
+                let turns = self.receiver.store(seq, distance);
+                let Some((_, slot)) = reading(t.routes, header.route) else {
+                    return turns && self.hand_on(t);
+                };
+                if slot.inbox.has_waiting() {
+                    slot.inbox.advance(t.rx, |key| is_in_turn(&self.receiver, key));
+                }
+                news |= slot.inbox.ready() != before;
+                return (turns && self.hand_on(t)) | news;
+            }
+        }
+        news |= self.receiver.store(seq, distance) && self.hand_on(t);
+        news
+    }
+
+    /// A message that came must be looked at when its time is over.
+    fn note_deadline(&mut self, deadline: u32, now: Instant) {
+        if let Some(at) = Lapse::from_bits(deadline).instant(now) {
+            self.timers.advance(Timer::Lapse, at);
+        }
     }
 
     fn on_control(&mut self, t: &mut Tables<'_>, record: &[u8], now: Instant) -> bool {
@@ -343,6 +514,17 @@ impl Core {
                 return self.on_request(t, id, hash, room, timeout_ms, payload, now);
             }
             Control::Result { id, code, payload } => return self.on_result(t, id, code, payload, now),
+            Control::Expired(report) => {
+                let stands =
+                    |slot: &&mut routes::Slot| slot.peer_has(peer::COUNTED) && slot.number == report.route;
+                if t.routes.iter_mut().find(stands).is_some_and(|slot| slot.on_expired(&report)) {
+                    self.probes = 0;
+                    self.events_due = true;
+                    Self::settle_number(t, report.route);
+                } else {
+                    self.on_unknown();
+                }
+            }
             Control::Unknown => self.on_unknown(),
         }
         self.events_due
@@ -383,16 +565,12 @@ impl Core {
         match interest.body {
             InterestBody::Withdrawn => match t.routes.iter().position(stands) {
                 Some(index) => self.end_audience(t, index, Some((interest.messages, interest.bytes))),
-                None => {
-                    // Our place is gone, but messages that carry the number may still wait.
-                    if number != CONTROL && number != DEAD {
-                        self.outbox.kill(t.tx, number);
-                    }
-                    self.on_unknown();
-                }
+                None => self.on_unknown(),
             },
-            // The number of a record that is dead here, and of control records.
-            InterestBody::Declared { .. } if number == DEAD || number == CONTROL => self.on_malformed(),
+            // No number, and the one of control records.
+            InterestBody::Declared { .. } if matches!(number, CONTROL_ROUTE | u16::MAX) => {
+                self.on_malformed()
+            }
             InterestBody::Declared { window, backlog, name, ttl_ms, schema } => {
                 let found = routes::find(t.routes, &name, schema);
                 if let Some(index) = t.routes.iter().position(stands)
@@ -464,7 +642,7 @@ impl Core {
             .find(|slot| slot.has(local::SERVICE) && slot.name.is_some_and(|name| name.hash() == hash));
         place.state = match service {
             None => ServedState::Refuse(code::NO_INTENT as u8),
-            Some(slot) => match slot.inbox.push(t.rx, id, true, payload) {
+            Some(slot) => match slot.inbox.push(t.rx, Record::whole(id, true, payload.len()), payload) {
                 true => ServedState::Open,
                 false => ServedState::Refuse(code::BUSY as u8),
             },
@@ -489,7 +667,7 @@ impl Core {
             call.state = CallState::Free;
             return false;
         }
-        let stored = call.region.push(t.rx, id, true, payload);
+        let stored = call.region.push(t.rx, Record::whole(id, true, payload.len()), payload);
         call.code = if stored || code != code::OK { code } else { code::TOO_LARGE };
         call.state = CallState::Answered;
         self.set_lapse(t, now);
@@ -498,9 +676,30 @@ impl Core {
 }
 
 /// Our place that a number of ours names, if messages with it are wanted.
-fn reading(routes: &mut [routes::Slot], number: u16) -> Option<&mut routes::Slot> {
+fn reading(routes: &mut [routes::Slot], number: u16) -> Option<(usize, &mut routes::Slot)> {
     let index = usize::from(number).checked_sub(1)?;
-    routes.get_mut(index).filter(|slot| slot.is_reading())
+    routes.get_mut(index).filter(|slot| slot.is_reading()).map(|slot| (index, slot))
+}
+
+/// What is stored of a message, or of the message that this is a part of.
+fn record_of(header: &Extended, len: usize, now: Instant) -> Record {
+    let reliable = header.reliable.is_some();
+    let record = match header.part {
+        None => Record::whole(0, reliable, len),
+        Some((_, total)) => Record::large(0, reliable, total, header.number),
+    };
+    match header.life {
+        None => record,
+        // A life of 0 is over at once, but it is one.
+        Some(ms) => record.until(Lapse::after(now, ms.max(1)).to_bits()),
+    }
+}
+
+/// Whether the packet with these low bits has its turn, or has had it.
+fn is_in_turn(receiver: &Receiver, key: u16) -> bool {
+    let expected = receiver.expected();
+    let ahead = key.wrapping_sub(expected as u16) as i16;
+    receiver.is_in_turn(expected.wrapping_add_signed(ahead.into()))
 }
 
 /// Whether a frame of a session says CLOSE: alone, or behind a PING.

@@ -5,11 +5,13 @@
 //!
 //! It has no clock, no thread, no buffer but its own, and does no I/O: an adapter or [`crate::driver`] does.
 
+mod choice;
 mod commands;
 mod config;
 mod input;
 mod output;
 mod polls;
+mod publish;
 mod records;
 mod session;
 mod state;
@@ -18,7 +20,10 @@ mod storage;
 
 use core::fmt;
 
-pub use config::{CallOptions, Config, IntentOptions, InterestOptions, Link, Quality, ServiceOptions};
+pub use config::{
+    CallOptions, Config, History, IntentOptions, InterestOptions, Link, PublishOptions, Quality,
+    ServiceOptions,
+};
 pub use stats::{Peer, Stats};
 pub use storage::{Inline, Parts, Storage, Tables};
 
@@ -26,6 +31,7 @@ use crate::error::{ConnectError, DeclareError, PublishError, RequestError, Respo
 use crate::event::{Answer, CallId, Event, Incoming, RequestId, RouteId, Select, Ticket};
 use crate::framing::Framing;
 use crate::message::Message;
+use crate::outbox::Class;
 use crate::ping::RttStats;
 use crate::route::RouteName;
 use crate::time::Instant;
@@ -169,12 +175,31 @@ impl<S: Storage> Endpoint<S> {
         self.core.withdraw_service(&mut self.storage.parts().tables, route);
     }
 
-    /// Sends a message; a ticket names it if it is reliable.
+    /// Sends a message; a ticket names it if it is reliable. One that is only kept for whoever comes
+    /// ([`History::Latest`]) has none.
     ///
     /// # Errors
     /// `WouldBlock`: no room now, here or at the reader; nothing was kept, try again later. Else [`PublishError`].
     pub fn publish(&mut self, route: RouteId, payload: &[u8]) -> nb::Result<Option<Ticket>, PublishError> {
-        self.core.publish(&mut self.storage.parts().tables, route, |sink| {
+        self.core.publish(&mut self.storage.parts().tables, route, PublishOptions::default(), |sink| {
+            sink.write(payload);
+            Ok(())
+        })
+    }
+
+    /// Sends a message, as of `now`, with options: it may expire.
+    ///
+    /// # Errors
+    /// As [`publish`](Self::publish).
+    pub fn publish_with(
+        &mut self,
+        now: Instant,
+        route: RouteId,
+        payload: &[u8],
+        options: PublishOptions,
+    ) -> nb::Result<Option<Ticket>, PublishError> {
+        self.core.advance(now);
+        self.core.publish(&mut self.storage.parts().tables, route, options, |sink| {
             sink.write(payload);
             Ok(())
         })
@@ -189,7 +214,8 @@ impl<S: Storage> Endpoint<S> {
         route: RouteId,
         message: &T,
     ) -> nb::Result<Option<Ticket>, PublishError> {
-        self.core.publish(&mut self.storage.parts().tables, route, |sink| message.encode(sink))
+        let tables = &mut self.storage.parts().tables;
+        self.core.publish(tables, route, PublishOptions::default(), |sink| message.encode(sink))
     }
 
     /// Asks the peer's service on a route; [`poll_answer`](Self::poll_answer) tells the outcome.
@@ -303,7 +329,7 @@ impl<S: Storage> Endpoint<S> {
         self.core.wants_transmit()
     }
 
-    /// Whether there is a session.
+    /// Whether there is a session, and a link that carries it.
     #[must_use]
     pub fn is_established(&self) -> bool {
         self.core.phase == Phase::Established
@@ -312,7 +338,7 @@ impl<S: Storage> Endpoint<S> {
     /// Whether somebody wants messages of a route of ours now.
     #[must_use]
     pub fn has_audience(&self, route: RouteId) -> bool {
-        self.is_established() && self.slot(route).is_some_and(crate::routes::Slot::has_audience)
+        self.core.has_session() && self.slot(route).is_some_and(crate::routes::Slot::has_audience)
     }
 
     /// Whether the two sides disagree about the type or the schema of a route.
@@ -337,17 +363,16 @@ impl<S: Storage> Endpoint<S> {
     /// Who closes a line that loses waits for that, so that the peer knows all that it is to know.
     #[must_use]
     pub fn unacknowledged(&self) -> usize {
-        if !self.is_established() {
+        if !self.core.has_session() {
             return 0;
         }
-        // Records that were never sent have no number yet; one stands for all of them.
-        self.core.sender.in_flight() as usize + usize::from(self.core.outbox.has_reliable())
+        self.core.sender.in_flight() as usize + usize::from(self.core.outbox.waiting(Class::Reliable))
     }
 
-    /// Bytes of best-effort messages that wait for the line, with what is stored beside them.
+    /// How many best-effort messages wait for the line.
     #[must_use]
     pub fn unsent_best_effort(&self) -> usize {
-        self.core.outbox.best_effort_len()
+        self.core.outbox.waiting(Class::BestEffort).into()
     }
 
     /// Largest payload that a route of ours can carry now; None without an audience.
@@ -360,7 +385,7 @@ impl<S: Storage> Endpoint<S> {
     /// Who is on the other side, while there is a session.
     #[must_use]
     pub fn peer(&self) -> Option<&Peer> {
-        self.is_established().then_some(&self.core.peer)
+        self.core.has_session().then_some(&self.core.peer)
     }
 
     /// Round-trip times of this session.
@@ -405,6 +430,7 @@ impl fmt::Display for Link {
             (Framing::Serial, 0) => f.write_str("serial"),
             (Framing::Serial, rate) => write!(f, "serial, {rate} bit/s"),
             (Framing::Stream, _) => f.write_str("stream"),
+            (Framing::Datagram, _) => f.write_str("datagrams"),
         }
     }
 }

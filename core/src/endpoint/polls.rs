@@ -3,13 +3,16 @@
 use super::state::{Core, Notice, Phase};
 use super::storage::Tables;
 use crate::event::{Answer, CallId, Event, Incoming, Outcome, RequestId, RouteId, Select};
+use crate::limiter::{self, Direction};
 use crate::results::{Call, CallState, ServedState, code};
 use crate::routes::{due, local};
+use crate::timers::Timer;
 
 impl Core {
     pub(super) fn poll_event(&mut self, t: &mut Tables<'_>) -> Option<Event> {
         match core::mem::replace(&mut self.notice, Notice::Nothing) {
             Notice::Nothing => {}
+            Notice::Degraded(reason) => return Some(Event::Degraded(reason)),
             Notice::Lost(reason) => {
                 self.reported = Phase::NoLink;
                 return Some(Event::Lost(reason));
@@ -25,8 +28,10 @@ impl Core {
         if self.reported != self.phase {
             self.reported = self.phase;
             match self.phase {
+                // That a session looks for a link has been told as Degraded.
+                Phase::Connecting if self.suspended.is_some() => {}
                 Phase::Connecting => return Some(Event::Connecting),
-                Phase::Established => return Some(Event::Established { resumed: false }),
+                Phase::Established => return Some(Event::Established { resumed: self.resumed }),
                 Phase::New | Phase::NoLink | Phase::Closed => {}
             }
         }
@@ -54,16 +59,18 @@ impl Core {
         None
     }
 
-    pub(super) fn poll_message<'t>(&mut self, t: Tables<'t>, which: Select<RouteId>) -> Option<Incoming<'t>> {
+    pub(super) fn poll_message<'t>(
+        &mut self,
+        mut t: Tables<'t>,
+        which: Select<RouteId>,
+    ) -> Option<Incoming<'t>> {
         let count = t.routes.len();
         let (index, generation) = match which {
             Select::Only(route) => (usize::from(route.index), Some(route.generation)),
             Select::Any => {
                 let first = usize::from(self.next_message);
-                let waiting = |index: &usize| {
-                    t.routes.get(*index).is_some_and(|slot| slot.name.is_some() && !slot.inbox.is_empty())
-                };
-                let index = (first..count).chain(0..first.min(count)).find(waiting)?;
+                let mut places = (first..count).chain(0..first.min(count));
+                let index = places.find(|index| self.may_read(&mut t, *index))?;
                 self.next_message = (index + 1) as u16;
                 (index, None)
             }
@@ -74,21 +81,45 @@ impl Core {
         }
         let route = RouteId { index: index as u16, generation: slot.generation };
         if !slot.has(local::SERVICE) {
+            if which != Select::Any && !self.may_read(&mut t, index) {
+                return None;
+            }
+            let slot = t.routes.get_mut(index)?;
             let (record, payload) = slot.inbox.pop(t.rx)?;
             slot.on_taken(record.cost(), record.reliable);
+            if record.reliable {
+                limiter::pass(t.limiters, index, Direction::In, self.now);
+            }
             self.tables_due |= slot.is_due(due::TAKEN);
+            self.blocked = false;
             return Some(Incoming { route, request: None, payload });
         }
         // Requests that have been answered meanwhile (their time was over) are not worth the application's time.
         while let Some(record) = slot.inbox.front(t.rx) {
-            if t.served.iter().any(|place| place.id == record.id && place.state == ServedState::Open) {
+            if t.served.iter().any(|place| place.id == record.key && place.state == ServedState::Open) {
                 break;
             }
             slot.inbox.pop(t.rx);
         }
         let (record, payload) = slot.inbox.pop(t.rx)?;
-        let request = RequestId { id: record.id, session: self.session };
+        let request = RequestId { id: record.key, session: self.session };
         Some(Incoming { route, request: Some(request), payload })
+    }
+
+    /// Whether the application may take what stands first at a place; what was not taken in its time is discarded.
+    fn may_read(&mut self, t: &mut Tables<'_>, index: usize) -> bool {
+        let now = self.now;
+        let in_time = self.discard_front(t, index, now);
+        let Some(slot) = t.routes.get(index).filter(|slot| slot.name.is_some()) else { return false };
+        let Some(front) = slot.inbox.front(t.rx).filter(|_| in_time) else { return false };
+        if slot.has(local::INTEREST)
+            && front.reliable
+            && let Some(at) = limiter::wait(t.limiters, index, Direction::In, now)
+        {
+            self.timers.advance(Timer::Rate, at);
+            return false;
+        }
+        true
     }
 
     #[expect(clippy::unused_self, reason = "polls are methods")]

@@ -5,52 +5,102 @@
 //!
 //! [`output`]: super::output
 
-use super::output::RELIABLE_OVERHEAD;
+use super::choice::RELIABLE_OVERHEAD;
 use super::state::Core;
 use super::storage::Tables;
+use crate::blocks::Chain;
 use crate::limits::CONTROL_HEADER_MAX;
-use crate::outbox::{CONTROL, Class, NO_SLOT, RECORD_LEN, Record};
+use crate::outbox::{Class, NO_SLOT, Outbox, Record, flag};
 use crate::packet::control::{
     INTENT, INTENTS, INTEREST, INTERESTS, Intent, Interest, InterestBody, NotifyStatus, WireName,
-    emit_intent, emit_interest, emit_notify, emit_result_header,
+    emit_expired, emit_intent, emit_interest, emit_notify, emit_result_header,
 };
 use crate::results::ServedState;
 use crate::route::ROUTE_TEXT_MAX;
 use crate::routes::{Slot, due, local, peer};
+use crate::time::Instant;
 use crate::wire::{Full, Writer};
 
 /// Largest declaration: flags, number, window, counts, name, extension.
 const DECLARATION_MAX: usize = ROUTE_TEXT_MAX + 40;
 
+/// What the acknowledgement of a control record is for: a number may be used again, or the peer knows what was discarded.
+const ABOUT_WITHDRAWAL: u32 = 0;
+const ABOUT_EXPIRED: u32 = 1;
+
 impl Core {
     /// Turns what is due in the tables into control records, as far as there is room for them.
-    pub(super) fn derive_records(&mut self, t: &mut Tables<'_>) {
-        let gone = self.derive_gone(t);
+    pub(super) fn derive_records(&mut self, t: &mut Tables<'_>, now: Instant) {
+        let gone = self.derive_expired(t) && self.derive_gone(t);
         let intents = gone && self.derive_declarations(t, due::INTENT);
         let interests = intents && self.derive_declarations(t, due::INTEREST);
         let notices = interests && self.derive_notices(t);
         let refusals = notices && self.derive_refusals(t);
-        let taken = t.routes.iter().any(|slot| slot.is_due(due::TAKEN));
+        let waits = |slot: &Slot| slot.is_due(due::TAKEN) && !slot.is_due(due::EXPIRED | due::TOLD);
+        let taken = t.routes.iter().any(waits);
         self.records_wait = !refusals;
         self.tables_due = !refusals || taken;
+        for index in 0..t.routes.len() {
+            if t.routes.get(index).is_some_and(|slot| slot.has(local::GIVE)) {
+                self.give_sample(t, index, now);
+            }
+        }
     }
 
-    /// Queues a control record; false: no room now.
-    fn push_control(&mut self, t: &mut Tables<'_>, slot: u16, parts: [&[u8]; 2]) -> bool {
-        let mut sink = self.outbox.sink(t.tx, Class::Reliable, usize::MAX);
+    /// Queues a control record; false: no room now. `about`: the place and the sort of thing that its acknowledgement is
+    /// for.
+    fn push_control(&mut self, t: &mut Tables<'_>, (slot, about): (u16, u32), parts: [&[u8]; 2]) -> bool {
+        let mut sink = self.outbox.sink(t.tx, Class::Reliable);
         parts.iter().for_each(|part| sink.write(part));
-        if sink.overflowed() {
+        let chain = sink.finish();
+        if chain.overflowed {
+            self.outbox.discard(t.tx, chain);
             return false;
         }
-        let record = Record { len: sink.len() as u32, number: CONTROL, slot, extra: 0 };
-        self.outbox.commit(t.tx, Class::Reliable, record);
+        self.keep_control(t, chain, chain.len, (slot, about));
         true
+    }
+
+    /// Puts a control record of `len` bytes that was written behind the others.
+    pub(super) fn keep_control(
+        &mut self,
+        t: &mut Tables<'_>,
+        chain: Chain,
+        len: usize,
+        (slot, about): (u16, u32),
+    ) {
+        let flags = flag::RELIABLE | flag::CONTROL;
+        let record = Record::new(len as u32, flags, slot, about);
+        let id = self.outbox.keep(t.tx, chain, record);
+        self.outbox.enqueue_control(t.tx, id);
+        self.blocked = false;
     }
 
     /// Largest control record that a frame and our store hold.
     fn control_max(&self, tx_len: usize) -> usize {
-        let frame = self.send_max().saturating_sub(self.link.framing.check_len() + RELIABLE_OVERHEAD);
-        frame.min((tx_len / 2).saturating_sub(RECORD_LEN))
+        let frame = self.content_max().saturating_sub(self.link.framing.check_len() + RELIABLE_OVERHEAD);
+        frame.min(Outbox::limit(tx_len, Class::Reliable, true))
+    }
+
+    fn derive_expired(&mut self, t: &mut Tables<'_>) -> bool {
+        for index in 0..t.routes.len() {
+            let Some(slot) = t.routes.get(index) else { continue };
+            if !slot.is_due(due::EXPIRED) || slot.is_due(due::TOLD) {
+                continue;
+            }
+            let mut buffer = [0; 24];
+            let mut w = Writer::new(&mut buffer);
+            let written = emit_expired(&slot.expired_report(index as u16 + 1), &mut w);
+            if written.is_ok() && !self.push_control(t, (index as u16, ABOUT_EXPIRED), [w.written(), &[]]) {
+                return false;
+            }
+            self.clear_due(t, index, due::EXPIRED | due::TAKEN, due::TOLD);
+            if let Some(slot) = t.routes.get_mut(index) {
+                slot.expired = 0;
+                slot.reported = slot.taken;
+            }
+        }
+        true
     }
 
     fn derive_gone(&mut self, t: &mut Tables<'_>) -> bool {
@@ -73,13 +123,14 @@ impl Core {
                 };
                 let mut w = Writer::new(&mut buffer);
                 if emit_intent(&intent, &mut w).is_ok()
-                    && !self.push_control(t, NO_SLOT, [&[INTENT], w.written()])
+                    && !self.push_control(t, (NO_SLOT, 0), [&[INTENT], w.written()])
                 {
                     return false;
                 }
                 self.clear_due(t, index, due::INTENT_GONE, 0);
             }
-            if slot.is_due(due::INTEREST_GONE) {
+            // What was discarded is told first.
+            if slot.is_due(due::INTEREST_GONE) && !slot.is_due(due::EXPIRED) {
                 let interest = Interest {
                     number: index as u16 + 1,
                     ask: false,
@@ -89,7 +140,7 @@ impl Core {
                 };
                 let mut w = Writer::new(&mut buffer);
                 if emit_interest(&interest, &mut w).is_ok()
-                    && !self.push_control(t, index as u16, [&[INTEREST], w.written()])
+                    && !self.push_control(t, (index as u16, ABOUT_WITHDRAWAL), [&[INTEREST], w.written()])
                 {
                     return false;
                 }
@@ -103,20 +154,20 @@ impl Core {
         true
     }
 
-    fn clear_due(&self, t: &mut Tables<'_>, index: usize, clear: u8, set: u8) {
+    fn clear_due(&self, t: &mut Tables<'_>, index: usize, clear: u16, set: u16) {
         if let Some(slot) = t.routes.get_mut(index) {
             slot.due = slot.due & !clear | set;
         }
     }
 
     /// Puts as many declarations of a kind into each record as fit.
-    fn derive_declarations(&mut self, t: &mut Tables<'_>, kind: u8) -> bool {
+    fn derive_declarations(&mut self, t: &mut Tables<'_>, kind: u16) -> bool {
         let max = self.control_max(t.tx.len());
         let mut next = 0;
         while next < t.routes.len() {
             let (one, many) = if kind == due::INTENT { (INTENT, INTENTS) } else { (INTEREST, INTERESTS) };
             let (first, mut used, mut count) = (next, 1, 0u32);
-            let mut sink = self.outbox.sink(t.tx, Class::Reliable, max);
+            let mut sink = self.outbox.sink(t.tx, Class::Reliable);
             // The kind is known when the number of declarations is: it is patched in by writing it last.
             let many_follow = t.routes.iter().skip(first).filter(|slot| wants(slot, kind)).count() > 1;
             sink.write(&[if many_follow { many } else { one }]);
@@ -140,14 +191,12 @@ impl Core {
                 }
                 next = index + 1;
             }
-            if sink.overflowed() && count == 0 && next < t.routes.len() {
-                return false;
-            }
+            let chain = sink.finish();
             if count == 0 {
+                self.outbox.discard(t.tx, chain);
                 return next >= t.routes.len();
             }
-            let record = Record { len: used as u32, number: CONTROL, slot: NO_SLOT, extra: 0 };
-            self.outbox.commit(t.tx, Class::Reliable, record);
+            self.keep_control(t, chain, used, (NO_SLOT, 0));
             for slot in t.routes.iter_mut().take(next).skip(first).filter(|slot| wants(slot, kind)) {
                 slot.due &= !kind;
                 slot.local &= !local::ASK;
@@ -172,7 +221,7 @@ impl Core {
             let mut buffer = [0; 32];
             let mut w = Writer::new(&mut buffer);
             if emit_notify(declared, &status, &mut w).is_ok()
-                && !self.push_control(t, NO_SLOT, [w.written(), &[]])
+                && !self.push_control(t, (NO_SLOT, 0), [w.written(), &[]])
             {
                 return false;
             }
@@ -188,7 +237,7 @@ impl Core {
             let mut buffer = [0; 16];
             let mut w = Writer::new(&mut buffer);
             if emit_result_header(place.id, code.into(), &mut w).is_ok()
-                && !self.push_control(t, NO_SLOT, [w.written(), &[]])
+                && !self.push_control(t, (NO_SLOT, 0), [w.written(), &[]])
             {
                 return false;
             }
@@ -205,13 +254,19 @@ impl Core {
     }
 }
 
-const fn wants(slot: &Slot, kind: u8) -> bool {
+const fn wants(slot: &Slot, kind: u16) -> bool {
     // While its number rests, a renewed interest waits.
     slot.name.is_some() && slot.is_due(kind) && !(kind == due::INTEREST && slot.is_due(due::RESTING))
 }
 
 /// Writes the declaration of a place; with the name hashed, if its text is longer than `max` allows.
-fn emit_declaration(slot: &Slot, index: usize, kind: u8, max: usize, w: &mut Writer<'_>) -> Result<(), Full> {
+fn emit_declaration(
+    slot: &Slot,
+    index: usize,
+    kind: u16,
+    max: usize,
+    w: &mut Writer<'_>,
+) -> Result<(), Full> {
     let Some(name) = slot.name else { return Err(Full) };
     for hashed in [false, true] {
         let wire_name = match hashed {

@@ -9,23 +9,30 @@ use super::storage::Tables;
 use crate::event::{FailReason, LostReason};
 use crate::framing::{Framing, seed};
 use crate::inbox::Region;
+use crate::limits::CAPABILITY_RESUME;
 use crate::log::log;
-use crate::outbox::Outbox;
-use crate::packet::{HelloBody, SeqWidth};
+use crate::packet::{HelloBody, Mode, SeqWidth};
 use crate::ping::Ping;
 use crate::reliable::{Receiver, Sender, WINDOW_NARROW, WINDOW_WIDE};
 use crate::results::{Call, Served};
 use crate::routes::{Slot, due, local, peer};
 use crate::rto::Rto;
+use crate::sizing::Sizing;
 use crate::time::Instant;
 use crate::timers::Timer;
+
+/// A packet is lost when so many behind it have come: on a link that keeps the order, and on one that does not (as TCP
+/// does it, RFC 5681, section 3.2).
+const REORDER_NONE: u32 = 1;
+const REORDER_SOME: u32 = 3;
 
 impl Core {
     /// The handshake has found a peer.
     pub(super) fn begin_session(&mut self, t: &mut Tables<'_>, body: &HelloBody, now: Instant) {
         let (ours, theirs) = self.handshake.nonces();
         self.seed_out = seed(ours, theirs);
-        self.seed_in = Some(seed(theirs, ours));
+        self.seed_kept = seed(theirs, ours);
+        self.seed_in = Some(self.seed_kept);
         self.session = self.session.wrapping_add(1);
         self.peer = Peer {
             name: body.name.clone(),
@@ -35,22 +42,24 @@ impl Core {
             requests: body.requests,
             capabilities: body.capabilities,
         };
-        let width = self.link.framing.seq_width();
-        let window = match width {
-            SeqWidth::One => WINDOW_NARROW,
-            SeqWidth::Four => WINDOW_WIDE,
-        };
-        self.sender = Sender::new(window, width.mask());
-        self.receiver = Receiver::new(width.mask());
-        self.rto = Rto::start(self.link.line_time_us(Framing::wire_max(self.send_max())));
-        self.outbox = Outbox::new();
+        self.session_max = self.frame_max.min(body.frame_max as usize);
+        self.session_room = self.room_on_link(self.session_max);
+        let (window, mask, reorder) = self.numbering();
+        self.sender = Sender::new(window, mask, reorder);
+        self.receiver = Receiver::new(mask);
+        self.rto = Rto::start(self.link.line_time_us(Framing::wire_max(self.session_max)));
+        self.sizing = Sizing::start();
         self.last_control = None;
         self.ping = Ping::start(now, body.clock);
         // Measure the line at once: an application may ask right away.
         self.ping_due = true;
         self.ping_every_ms = self.ping_ms.min((body.silence_ms / 3).max(1));
         self.sent_best_effort = 0;
-        self.passed_over = 0;
+        self.passed_over = [0; 2];
+        self.next_route = 0;
+        self.suspended = None;
+        self.resumed = false;
+        self.last_mark = None;
         self.squeezed = false;
         self.records_wait = false;
         self.probes = 0;
@@ -63,14 +72,92 @@ impl Core {
         self.phase = Phase::Established;
         self.timers.stop_all();
         self.timers.set(Timer::Silence, now.plus_millis(self.silence_ms));
+        self.set_lapse(t, now);
         log!("session begun, peer boot {=u64:x}", self.peer.boot);
+    }
+
+    /// Window, width and patience of the sequence numbers on this link.
+    const fn numbering(&self) -> (u32, u32, u32) {
+        let width = self.link.framing.seq_width();
+        let window = match width {
+            SeqWidth::One => WINDOW_NARROW,
+            SeqWidth::Four => WINDOW_WIDE,
+        };
+        (window, width.mask(), if self.link.ordered { REORDER_NONE } else { REORDER_SOME })
+    }
+
+    /// What a frame of this content has for packets on this link, less the number of a reliable one.
+    const fn room_on_link(&self, content: usize) -> usize {
+        let framing = self.link.framing;
+        content.saturating_sub(framing.check_len() + framing.seq_width().bytes())
+    }
+
+    /// The link does not reach the peer any more: the session waits for another one, if both sides can.
+    pub(super) fn suspend(&mut self, t: &mut Tables<'_>, reason: LostReason, now: Instant) {
+        self.seed_in = None;
+        if self.resume_ms == 0 || !self.has(CAPABILITY_RESUME) {
+            self.lose_session(t, reason);
+            return;
+        }
+        log!("session without a link: {}", reason);
+        self.timers.stop_link();
+        self.timers.set(Timer::Resume, now.plus_millis(self.resume_ms));
+        self.suspended = Some(reason);
+        self.notice = Notice::Degraded(reason);
+        self.events_due = true;
+    }
+
+    /// No link came in time.
+    pub(super) fn on_resume_timeout(&mut self, t: &mut Tables<'_>, now: Instant) {
+        let Some(reason) = self.suspended else { return };
+        self.lose_session(t, reason);
+        if self.phase == Phase::Connecting {
+            // What was said of the session does not hold any more: begin anew.
+            self.greet(now);
+        }
+    }
+
+    /// A handshake is complete. The session goes on if both sides say so and this link can carry it.
+    pub(super) fn resumes(&self, body: &HelloBody) -> bool {
+        let fits = self.room_on_link(self.frame_max.min(body.frame_max as usize)) >= self.session_room;
+        let Mode::Resume { session, next } = body.mode else { return false };
+        let ahead = u32::from(next.wrapping_sub(self.sender.acked() as u16));
+        self.has_session() && session == self.session_id() && fits && ahead <= self.sender.in_flight()
+    }
+
+    /// The session goes on over this link.
+    pub(super) fn resume(&mut self, t: &mut Tables<'_>, body: &HelloBody, now: Instant) {
+        let Mode::Resume { next, .. } = body.mode else { return };
+        let (window, mask, reorder) = self.numbering();
+        let count = self.sender.resume(window, mask, reorder, next).unwrap_or(0);
+        self.land(t, count);
+        self.receiver.resume(mask);
+        self.session_max = self.frame_max.min(body.frame_max as usize);
+        self.rto = Rto::start(self.link.line_time_us(Framing::wire_max(self.session_max)));
+        self.seed_in = Some(self.seed_kept);
+        self.ping.on_resume();
+        self.ping_due = true;
+        self.ping_every_ms = self.ping_ms.min((body.silence_ms / 3).max(1));
+        self.probes = 0;
+        self.squeezed = false;
+        self.suspended = None;
+        self.resumed = true;
+        self.last_mark = None;
+        self.tables_due = true;
+        self.phase = Phase::Established;
+        // The application was told that the session has no link: it is told again, though the phase is the same.
+        self.reported = Phase::Connecting;
+        self.timers.stop_link();
+        self.timers.stop(Timer::Resume);
+        self.timers.set(Timer::Silence, now.plus_millis(self.silence_ms));
+        log!("session goes on");
     }
 
     /// The session is over: every message in doubt fails, every call is lost.
     pub(super) fn end_session(&mut self, t: &mut Tables<'_>, reason: FailReason) {
         for index in 0..t.routes.len() {
-            let unsent = self.unsent(t, index);
             let Some(slot) = t.routes.get_mut(index).filter(|slot| slot.name.is_some()) else { continue };
+            let unsent = self.outbox.drop_queue(t.tx, &mut slot.queue);
             slot.on_session_end(reason, unsent);
             if slot.has(local::SERVICE) {
                 // Nobody waits for their answers any more.
@@ -78,19 +165,14 @@ impl Core {
             }
             Self::release_idle_inbox(t, index);
         }
+        self.outbox.end_session(t.tx);
         t.calls.iter_mut().for_each(Call::on_session_end);
         t.served.fill(Served::EMPTY);
-        self.outbox = Outbox::new();
+        self.suspended = None;
         self.events_due = true;
         self.tables_due = false;
         self.timers.stop_all();
         log!("session over");
-    }
-
-    /// How many messages of a place were published and never left.
-    pub(super) fn unsent(&self, t: &mut Tables<'_>, index: usize) -> u16 {
-        let open = t.routes.get(index).is_some_and(|slot| slot.tickets.open() > 0);
-        if open { self.outbox.count_unsent(t.tx, index as u16) } else { 0 }
     }
 
     /// Nothing intact came for too long, or the peer is another one: begin anew on the same link.
@@ -110,11 +192,10 @@ impl Core {
 
     /// The peer's interest at a place ends.
     pub(super) fn end_audience(&mut self, t: &mut Tables<'_>, index: usize, taken: Option<(u16, u32)>) {
-        let unsent = self.unsent(t, index);
         let Some(slot) = t.routes.get_mut(index) else { return };
-        let number = slot.number;
+        let unsent = self.outbox.drop_queue(t.tx, &mut slot.queue);
         slot.on_interest_gone(taken, unsent);
-        self.outbox.kill(t.tx, number);
+        self.outbox.kill(t.tx, index as u16);
         self.events_due = true;
         Self::settle(t, index);
     }

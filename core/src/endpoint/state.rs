@@ -6,9 +6,10 @@ use super::config::{Config, Link};
 use super::stats::{Peer, Stats};
 use super::storage::Tables;
 use crate::error::ConnectError;
-use crate::event::{CloseReason, Diagnosis, FailReason, LostReason};
+use crate::event::{CloseReason, Diagnosis, LostReason};
 use crate::framing::{Deframer, Framing};
 use crate::handshake::{Handshake, State};
+use crate::limiter::Limiter;
 use crate::limits::{
     CHALLENGE_LIFE_MS, CHALLENGE_RETRY_MS, DIAGNOSIS_BYTES, DIAGNOSIS_MS, FRAME_MIN, GREETING_FIRST_MS,
     GREETING_SLOWEST_MS, NAME_MAX,
@@ -20,6 +21,7 @@ use crate::reliable::{Receiver, Sender};
 use crate::results::{Call, Served};
 use crate::routes::Slot;
 use crate::rto::Rto;
+use crate::sizing::Sizing;
 use crate::time::{Duration, Instant};
 use crate::timers::{Timer, Timers};
 
@@ -44,6 +46,7 @@ pub(super) enum Phase {
 #[repr(u8)]
 pub(super) enum Notice {
     Nothing,
+    Degraded(LostReason),
     Lost(LostReason),
     Closed(CloseReason),
 }
@@ -66,6 +69,9 @@ pub(super) struct Core {
     /// How often we ping in this session: often enough for the peer's patience.
     pub(super) ping_every_ms: u32,
     pub(super) silence_ms: u32,
+    /// For how long a session is kept without a link; 0: not at all.
+    pub(super) resume_ms: u32,
+    pub(super) adaptive: bool,
 
     pub(super) link: Link,
     /// Largest frame content that we send and take on this link, in bytes.
@@ -78,6 +84,10 @@ pub(super) struct Core {
     pub(super) is_loopback: bool,
     /// When the last frame left.
     pub(super) last_sent: Instant,
+    /// Frames handed out for sending on this link.
+    pub(super) frames_sent: u32,
+    /// What tells the newest frame of the session that came on this link from a repetition, if one has come.
+    pub(super) last_mark: Option<u32>,
 
     pub(super) handshake: Handshake,
     /// How long to wait before the next HELLO, ms.
@@ -85,6 +95,16 @@ pub(super) struct Core {
     /// Where the checks of this session start: of what we send, of what we get.
     pub(super) seed_out: u32,
     pub(super) seed_in: Option<u32>,
+    /// The same while the session has no link.
+    pub(super) seed_kept: u32,
+    /// Largest frame content of this session, on whatever link.
+    pub(super) session_max: usize,
+    /// What its frames had for packets, less the number of a reliable one: a link that has less cannot carry it on.
+    pub(super) session_room: usize,
+    /// Why the session has no link, as long as it has none.
+    pub(super) suspended: Option<LostReason>,
+    /// Whether the session that stands is an earlier one that goes on.
+    pub(super) resumed: bool,
     /// Counts sessions, so that requests of an earlier one are known as such.
     pub(super) session: u16,
     pub(super) peer: Peer,
@@ -92,6 +112,7 @@ pub(super) struct Core {
     pub(super) sender: Sender,
     pub(super) receiver: Receiver,
     pub(super) rto: Rto,
+    pub(super) sizing: Sizing,
     pub(super) outbox: Outbox,
     /// Number of the control channel's last packet, if any was sent in this session.
     pub(super) last_control: Option<u32>,
@@ -99,8 +120,12 @@ pub(super) struct Core {
     pub(super) ping_due: bool,
     /// Best-effort messages sent in this session.
     pub(super) sent_best_effort: u32,
-    /// Frames in a row in which best-effort messages waited and none was sent.
-    pub(super) passed_over: u8,
+    /// Frames in a row in which messages of a class waited and none was sent: reliable, best effort.
+    pub(super) passed_over: [u8; 2],
+    /// The place whose turn it is among routes of one rank.
+    pub(super) next_route: u16,
+    /// Nothing could be sent when we were last asked, and nothing has happened since.
+    pub(super) blocked: bool,
     /// The next frame goes without reports: a message needs all of it.
     pub(super) squeezed: bool,
     /// A record found no room in the store: messages wait until it has.
@@ -139,28 +164,46 @@ impl Core {
             ping_ms: 0,
             ping_every_ms: 0,
             silence_ms: 0,
-            link: Link { framing: Framing::Serial, frame_max: 0, lossless: false, bits_per_second: 0 },
+            resume_ms: 0,
+            adaptive: false,
+            link: Link {
+                framing: Framing::Serial,
+                frame_max: 0,
+                lossless: false,
+                ordered: false,
+                bits_per_second: 0,
+            },
             frame_max: 0,
             deframer: Deframer::new(),
             unframed: 0,
             framed: false,
             is_loopback: false,
             last_sent: Instant::ZERO,
+            frames_sent: 0,
+            last_mark: None,
             handshake: Handshake::new(),
             greeting_ms: 0,
             seed_out: 0,
             seed_in: None,
+            seed_kept: 0,
+            session_max: 0,
+            session_room: 0,
+            suspended: None,
+            resumed: false,
             session: 0,
             peer: Peer::NOBODY,
-            sender: Sender::new(0, 0),
+            sender: Sender::new(0, 0, 0),
             receiver: Receiver::new(0),
             rto: Rto::new(),
+            sizing: Sizing::new(),
             outbox: Outbox::new(),
             last_control: None,
             ping: Ping::new(),
             ping_due: false,
             sent_best_effort: 0,
-            passed_over: 0,
+            passed_over: [0; 2],
+            next_route: 0,
+            blocked: false,
             squeezed: false,
             records_wait: false,
             probes: 0,
@@ -183,6 +226,8 @@ impl Core {
                 malformed: 0,
                 retransmitted: 0,
                 dropped_no_room: 0,
+                dropped_too_fast: 0,
+                expired: 0,
                 dropped_unknown: 0,
                 best_effort: crate::ping::Loss { received: 0, lost: 0 },
                 best_effort_interval: crate::ping::Loss { received: 0, lost: 0 },
@@ -191,9 +236,10 @@ impl Core {
         }
     }
 
-    /// Time does not go back.
+    /// Time does not go back. Something happens, so there may be something to send.
     pub(super) fn advance(&mut self, now: Instant) -> Instant {
         self.now = self.now.max(now);
+        self.blocked = false;
         self.now
     }
 
@@ -204,6 +250,7 @@ impl Core {
             .for_each(|slot| *slot = Slot { generation: slot.generation.wrapping_add(1), ..Slot::EMPTY });
         t.calls.fill(Call::EMPTY);
         t.served.fill(Served::EMPTY);
+        t.limiters.fill(Limiter::EMPTY);
         self.phase = Phase::NoLink;
         self.reported = Phase::NoLink;
         for c in config.name.chars() {
@@ -214,6 +261,8 @@ impl Core {
         let ms = |span: Duration| u32::try_from(span.as_millis()).unwrap_or(u32::MAX).max(1);
         self.ping_ms = ms(config.ping_interval);
         self.silence_ms = ms(config.silence);
+        self.resume_ms = if config.resume_for.is_zero() { 0 } else { ms(config.resume_for) };
+        self.adaptive = config.adaptive;
         self.requests_held = u8::try_from(t.served.len()).unwrap_or(u8::MAX);
         self.handshake.start(boot_nonce);
     }
@@ -237,8 +286,7 @@ impl Core {
         }
         let now = self.advance(now);
         if self.phase == Phase::Established {
-            self.end_session(t, FailReason::SessionLost);
-            self.notice = Notice::Lost(LostReason::LinkDown);
+            self.suspend(t, LostReason::LinkDown, now);
         }
         self.link = link;
         self.frame_max = frame_len.min(link.frame_max);
@@ -247,7 +295,9 @@ impl Core {
         self.framed = false;
         self.diagnosis = 0;
         self.close_due = false;
-        self.timers.stop_all();
+        self.frames_sent = 0;
+        self.last_mark = None;
+        self.timers.stop_link();
         self.greet(now);
         Ok(())
     }
@@ -267,14 +317,14 @@ impl Core {
     }
 
     pub(super) fn handle_disconnect(&mut self, t: &mut Tables<'_>, now: Instant) {
-        self.advance(now);
+        let now = self.advance(now);
         match self.phase {
             Phase::New | Phase::NoLink => return,
-            Phase::Established => self.end_session(t, FailReason::SessionLost),
+            Phase::Established => self.suspend(t, LostReason::LinkDown, now),
+            Phase::Connecting if self.suspended.is_none() => {
+                self.notice = Notice::Lost(LostReason::LinkDown);
+            }
             Phase::Connecting | Phase::Closed => {}
-        }
-        if self.phase != Phase::Closed {
-            self.notice = Notice::Lost(LostReason::LinkDown);
         }
         self.leave_link();
     }
@@ -282,27 +332,34 @@ impl Core {
     fn leave_link(&mut self) {
         self.handshake.stop();
         self.seed_in = None;
-        self.timers.stop_all();
+        self.timers.stop_link();
         self.close_due = false;
         self.phase = Phase::NoLink;
     }
 
     /// The link cannot be read any more.
-    pub(super) fn on_broken_link(&mut self, t: &mut Tables<'_>) {
-        if self.phase == Phase::Established {
-            self.end_session(t, FailReason::SessionLost);
-        }
+    pub(super) fn on_broken_link(&mut self, t: &mut Tables<'_>, now: Instant) {
         log!("link given up: framing lost");
-        self.notice = Notice::Lost(LostReason::Framing);
+        match self.phase {
+            Phase::Established => self.suspend(t, LostReason::Framing, now),
+            _ if self.suspended.is_some() => self.notice = Notice::Degraded(LostReason::Framing),
+            _ => self.notice = Notice::Lost(LostReason::Framing),
+        }
         self.leave_link();
     }
 
     pub(super) fn handle_timeout(&mut self, t: &mut Tables<'_>, now: Instant) {
         let now = self.advance(now);
         if self.timers.expired(Timer::Silence, now) {
-            self.lose_session(t, LostReason::Silence);
-            self.seed_in = None;
+            self.suspend(t, LostReason::Silence, now);
             self.greet(now);
+        }
+        if self.timers.expired(Timer::Resume, now) {
+            self.on_resume_timeout(t, now);
+        }
+        if self.timers.expired(Timer::Rate, now) {
+            // Whoever was held back may try again.
+            self.events_due = true;
         }
         if self.timers.expired(Timer::Greeting, now) {
             self.handshake.on_retry();
@@ -321,9 +378,9 @@ impl Core {
             self.ping_due = true;
         }
         if self.timers.expired(Timer::Retransmit, now) {
+            self.sizing.on_timeout(self.rto.backoff());
             self.rto.on_timeout();
             self.sender.on_timeout();
-            self.outbox.rewind();
             log!("retransmission time-out");
         }
         if self.timers.expired(Timer::Diagnosis, now) && !self.framed && self.unframed >= DIAGNOSIS_BYTES {
@@ -373,6 +430,7 @@ impl Core {
                 slot.on_interest_lapse();
             }
         }
+        self.expire(t, now);
         t.calls.iter_mut().for_each(|call| call.on_time(now));
         t.served.iter_mut().for_each(|place| place.on_time(now));
         self.events_due = true;
@@ -385,15 +443,32 @@ impl Core {
         let routes = t.routes.iter().flat_map(|slot| [slot.intent_lapse, slot.interest_lapse]);
         let calls = t.calls.iter().map(|call| call.lapse);
         let served = t.served.iter().map(|place| place.lapse);
-        match routes.chain(calls).chain(served).filter_map(|lapse| lapse.instant(now)).min() {
+        let messages = t.routes.iter().filter_map(|slot| self.next_expiry(t, slot));
+        let all = routes.chain(calls).chain(served).chain(messages);
+        match all.filter_map(|lapse| lapse.instant(now)).min() {
             Some(at) => self.timers.set(Timer::Lapse, at),
             None => self.timers.stop(Timer::Lapse),
         }
     }
 
-    /// Largest frame content that both sides take, in bytes.
-    pub(super) fn send_max(&self) -> usize {
-        self.frame_max.min(self.peer.frame_max as usize)
+    /// Largest frame content of the session, in bytes.
+    pub(super) const fn content_max(&self) -> usize {
+        self.session_max
+    }
+
+    /// Whether there is a session, with a link or without.
+    pub(super) const fn has_session(&self) -> bool {
+        matches!(self.phase, Phase::Established) || self.suspended.is_some()
+    }
+
+    /// Whether both sides can do something.
+    pub(super) const fn has(&self, capability: u32) -> bool {
+        self.peer.capabilities & capability != 0
+    }
+
+    /// What names the session to the peer.
+    pub(super) const fn session_id(&self) -> u32 {
+        self.seed_out ^ self.seed_kept
     }
 
     pub(super) fn diagnosis(&mut self) -> Option<Diagnosis> {

@@ -50,6 +50,10 @@ pub struct Stats {
     pub retransmitted: u32,
     /// Best-effort messages that came and found no room.
     pub dropped_no_room: u32,
+    /// Best-effort messages that came faster than their interest's rate allows.
+    pub dropped_too_fast: u32,
+    /// Best-effort messages that were not sent, or not taken, before their time was over.
+    pub expired: u32,
     /// Messages and records that were dropped since they were not for anything declared here.
     pub dropped_unknown: u32,
     /// Best-effort messages from the peer in this session, exact as of its newest PING.

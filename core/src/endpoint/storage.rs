@@ -1,6 +1,7 @@
 //! The memory of an endpoint: arrays on boards, whatever implements [`Storage`] elsewhere.
 
 use crate::inbox::{self, Region};
+use crate::limiter::Limiter;
 use crate::limits::FRAME_MIN;
 use crate::results::{Call, Served};
 use crate::routes::Slot;
@@ -39,6 +40,8 @@ pub struct Tables<'a> {
     pub calls: &'a mut [Call],
     /// One place for each request of the peer's that awaits ours. At most 255 are used.
     pub served: &'a mut [Served],
+    /// One place for each rate limit.
+    pub limiters: &'a mut [Limiter],
 }
 
 impl Tables<'_> {
@@ -82,6 +85,9 @@ impl Tables<'_> {
 /// Requests under way at once, each way, with [`Inline`].
 const INLINE_REQUESTS: usize = 4;
 
+/// Rate limits with [`Inline`].
+const INLINE_LIMITERS: usize = 2;
+
 /// Storage in arrays: for boards, without a heap. All zero while new, so that a static one lies in `.bss`.
 ///
 /// | parameter | what it is | RAM price |
@@ -98,6 +104,7 @@ pub struct Inline<const FRAME: usize, const RX: usize, const TX: usize, const RO
     routes: [Slot; ROUTES],
     calls: [Call; INLINE_REQUESTS],
     served: [Served; INLINE_REQUESTS],
+    limiters: [Limiter; INLINE_LIMITERS],
 }
 
 impl<const FRAME: usize, const RX: usize, const TX: usize, const ROUTES: usize>
@@ -111,8 +118,8 @@ impl<const FRAME: usize, const RX: usize, const TX: usize, const ROUTES: usize>
     pub const fn new() -> Self {
         const {
             assert!(FRAME >= FRAME_MIN, "FRAME is at least 80 bytes");
-            // Half of it holds the largest declaration by hash, 44 bytes, and 10 beside it.
-            assert!(TX >= 112, "TX is at least 112 bytes");
+            // Three blocks for control records, which a frame of 80 bytes fills, and three for best effort.
+            assert!(TX >= 192, "TX is at least 192 bytes");
             assert!(ROUTES < u16::MAX as usize, "ROUTES is less than 65535");
             assert!(RX < u32::MAX as usize && TX < u32::MAX as usize, "RX and TX are less than 4 GiB");
         }
@@ -123,6 +130,7 @@ impl<const FRAME: usize, const RX: usize, const TX: usize, const ROUTES: usize>
             routes: [Slot::EMPTY; ROUTES],
             calls: [Call::EMPTY; INLINE_REQUESTS],
             served: [Served::EMPTY; INLINE_REQUESTS],
+            limiters: [Limiter::EMPTY; INLINE_LIMITERS],
         }
     }
 }
@@ -147,6 +155,7 @@ impl<const FRAME: usize, const RX: usize, const TX: usize, const ROUTES: usize> 
                 routes: &mut self.routes,
                 calls: &mut self.calls,
                 served: &mut self.served,
+                limiters: &mut self.limiters,
             },
         }
     }

@@ -3,7 +3,7 @@
 //! Invariant: never more than the given buffer is used, whatever arrives, and after a broken serial frame
 //! the next zero is a new beginning. A stream that is broken stays so until [`Deframer::reset`].
 
-use super::{CHECK_LEN, Framing};
+use super::{CHECK_LEN, Framing, NUMBER_LEN};
 use crate::packet::kind;
 use crate::wire::crc::{ORDINARY, crc32c_from};
 use crate::wire::{Reader, cobs, copy};
@@ -58,6 +58,8 @@ pub struct Deframer {
     length: u32,
     /// Bytes of the frame that are in the buffer.
     stored: usize,
+    /// What tells the newest intact frame from its repetition.
+    mark: u32,
 }
 
 impl Default for Deframer {
@@ -80,6 +82,7 @@ impl Deframer {
             length_len: 0,
             length: 0,
             stored: 0,
+            mark: 0,
         }
     }
 
@@ -105,6 +108,27 @@ impl Deframer {
         match self.framing {
             Framing::Serial => self.push_serial(input, buffer, seed),
             Framing::Stream => self.push_stream(input, buffer, seed),
+            Framing::Datagram => (input.len(), self.datagram(input, seed)),
+        }
+    }
+
+    /// Of the newest intact frame: on datagram links its number, on serial links its check, else 0.
+    #[must_use]
+    pub const fn mark(&self) -> u32 {
+        self.mark
+    }
+
+    /// All of `input` is one frame.
+    fn datagram<'b>(&mut self, input: &'b [u8], seed: Option<u32>) -> Deframed<'b> {
+        match input.split_first_chunk::<NUMBER_LEN>() {
+            None => Deframed::Dropped(DropReason::TooShort),
+            Some((number, _)) => {
+                let found = checked(input, NUMBER_LEN, seed);
+                if matches!(found, Deframed::Packets(_)) {
+                    self.mark = u32::from_le_bytes(*number);
+                }
+                found
+            }
         }
     }
 
@@ -135,7 +159,12 @@ impl Deframer {
         } else if !decoder.is_complete() {
             Deframed::Dropped(DropReason::Encoding)
         } else {
-            checked(buffer.get(..frame).unwrap_or_default(), seed)
+            let content = buffer.get(..frame).unwrap_or_default();
+            let found = checked(content, 0, seed);
+            if let (Deframed::Packets(_), Some(check)) = (found, content.last_chunk()) {
+                self.mark = u32::from_le_bytes(*check);
+            }
+            found
         };
         (piece.len().saturating_add(1), found)
     }
@@ -213,18 +242,19 @@ impl Deframer {
     }
 }
 
-/// A whole frame of a serial link.
-fn checked(frame: &[u8], seed: Option<u32>) -> Deframed<'_> {
-    let Some((packets, check)) = frame.split_last_chunk::<CHECK_LEN>() else {
+/// The packets of a whole frame with a check, behind `head` bytes that the check covers, too.
+fn checked(frame: &[u8], head: usize, seed: Option<u32>) -> Deframed<'_> {
+    let Some((content, check)) = frame.split_last_chunk::<CHECK_LEN>() else {
         return Deframed::Dropped(DropReason::TooShort);
     };
+    let packets = content.get(head..).unwrap_or_default();
     let start = match packets.first() {
         None => return Deframed::Dropped(DropReason::TooShort),
         Some(&kind::HELLO) => Some(ORDINARY),
         Some(_) => seed,
     };
     match start {
-        Some(start) if crc32c_from(start, packets) == u32::from_le_bytes(*check) => {
+        Some(start) if crc32c_from(start, content) == u32::from_le_bytes(*check) => {
             Deframed::Packets(packets)
         }
         _ => Deframed::Dropped(DropReason::Check),

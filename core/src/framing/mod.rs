@@ -15,6 +15,8 @@ use crate::wire::{cobs, crc32c};
 
 /// Bytes of the check.
 const CHECK_LEN: usize = 4;
+/// Bytes of a datagram's number.
+const NUMBER_LEN: usize = 4;
 
 /// How frames are told apart on a link.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -24,6 +26,8 @@ pub enum Framing {
     Serial,
     /// A length: for streams that do not, as TCP or USB.
     Stream,
+    /// A number and a check: for links that deliver whole frames, but may lose, repeat and reorder them, as UDP.
+    Datagram,
 }
 
 impl Framing {
@@ -32,7 +36,7 @@ impl Framing {
     pub const fn seq_width(self) -> SeqWidth {
         match self {
             Self::Serial => SeqWidth::One,
-            Self::Stream => SeqWidth::Four,
+            Self::Stream | Self::Datagram => SeqWidth::Four,
         }
     }
 
@@ -42,6 +46,7 @@ impl Framing {
         match self {
             Self::Serial => CHECK_LEN,
             Self::Stream => 0,
+            Self::Datagram => NUMBER_LEN + CHECK_LEN,
         }
     }
 
@@ -79,7 +84,7 @@ mod tests {
     fn frame(framing: Framing, packets: &[u8], start: u32, leading_zero: bool) -> Vec<u8> {
         let content_max = packets.len() + framing.check_len();
         let mut out = vec![0xEE; Framing::wire_max(content_max)];
-        let sealer = Sealer { framing };
+        let sealer = Sealer { framing, number: 7 };
         let area = sealer.area(&mut out, content_max).unwrap();
         area.copy_from_slice(packets);
         sealer.seal(&mut out, content_max, packets.len(), start, leading_zero).unwrap().to_vec()
@@ -211,6 +216,26 @@ mod tests {
     }
 
     #[test]
+    fn a_datagram_is_a_frame_with_a_number() {
+        let wire = frame(Framing::Datagram, &[0x83, 1, 2, 3], 9, true);
+        assert_eq!(wire.len(), 12);
+        let mut deframer = Deframer::new();
+        deframer.reset(Framing::Datagram);
+        let mut buffer = [0; FRAME_MIN];
+        let found = deframer.push(&wire, &mut buffer, Some(9));
+        assert_eq!(found, (12, Deframed::Packets(&[0x83, 1, 2, 3])));
+        assert_eq!(deframer.mark(), 7);
+        assert_eq!(deframer.push(&wire, &mut buffer, Some(8)).1, Deframed::Dropped(DropReason::Check));
+        let mut other = wire.clone();
+        other[0] ^= 1;
+        assert_eq!(deframer.push(&other, &mut buffer, Some(9)).1, Deframed::Dropped(DropReason::Check));
+        for len in 0..9 {
+            let found = deframer.push(&wire[..len], &mut buffer, Some(9));
+            assert_eq!(found, (len, Deframed::Dropped(DropReason::TooShort)));
+        }
+    }
+
+    #[test]
     fn a_stream_breaks_for_good() {
         let too_long = [81];
         let zero = [0];
@@ -235,7 +260,7 @@ mod tests {
         let mut noise = Noise(11);
         for round in 0..3000 {
             let mut deframer = Deframer::new();
-            deframer.reset(if round % 2 == 0 { Framing::Serial } else { Framing::Stream });
+            deframer.reset([Framing::Serial, Framing::Stream, Framing::Datagram][round as usize % 3]);
             let mut buffer = vec![0; noise.below(100)];
             let len = noise.below(400);
             let input = noise.bytes(len, round % 3 == 0);
@@ -253,7 +278,7 @@ mod tests {
     #[test]
     fn the_sealer_refuses_what_does_not_fit() {
         for framing in [Framing::Serial, Framing::Stream] {
-            let sealer = Sealer { framing };
+            let sealer = Sealer { framing, number: 0 };
             let content = 100;
             let need = Framing::wire_max(content) - if framing == Framing::Stream { 2 } else { 0 };
             for room in 0..need {

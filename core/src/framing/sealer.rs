@@ -3,7 +3,7 @@
 //! Invariant: a frame that is returned holds exactly the packets that were written, and on serial links no
 //! zero but its delimiters. When a frame is sent, and what is in it, is decided elsewhere.
 
-use super::Framing;
+use super::{CHECK_LEN, Framing, NUMBER_LEN};
 use crate::wire::{cobs, crc::crc32c_from, varint_len};
 
 /// Makes frames: packets are written to [`Sealer::area`], then [`Sealer::seal`] frames them there.
@@ -11,6 +11,8 @@ use crate::wire::{cobs, crc::crc32c_from, varint_len};
 pub struct Sealer {
     /// The link's framing.
     pub framing: Framing,
+    /// The frame's number, on datagram links.
+    pub number: u32,
 }
 
 impl Sealer {
@@ -20,7 +22,7 @@ impl Sealer {
     #[must_use]
     pub fn area(self, out: &mut [u8], content_max: usize) -> Option<&mut [u8]> {
         let packets_max = content_max.checked_sub(self.framing.check_len())?;
-        let tail = self.framing.check_len() + self.delimiter_len();
+        let tail = self.tail_len();
         let area = out.get_mut(self.head_len(content_max)..)?;
         if area.len().checked_sub(tail)? < packets_max {
             return None;
@@ -47,6 +49,13 @@ impl Sealer {
         }
         let head = self.head_len(content_max);
         match self.framing {
+            Framing::Datagram => {
+                out.first_chunk_mut().map(|number| *number = self.number.to_le_bytes())?;
+                let end = head.checked_add(len)?;
+                let check = crc32c_from(start, out.get(..end)?).to_le_bytes();
+                *out.get_mut(end..)?.first_chunk_mut()? = check;
+                out.get(..end.checked_add(check.len())?)
+            }
             Framing::Serial => {
                 let check = crc32c_from(start, packets).to_le_bytes();
                 let end = head.checked_add(len)?;
@@ -70,18 +79,21 @@ impl Sealer {
         }
     }
 
-    /// Room before the packets: a zero and COBS, or the length.
+    /// Room before the packets: a zero and COBS, the length, or the number.
     fn head_len(self, content_max: usize) -> usize {
         match self.framing {
+            Framing::Datagram => NUMBER_LEN,
             Framing::Serial => 1 + cobs::overhead(content_max),
             Framing::Stream => varint_len(content_max as u32),
         }
     }
 
-    const fn delimiter_len(self) -> usize {
+    /// Room behind the packets: check and delimiter.
+    const fn tail_len(self) -> usize {
         match self.framing {
-            Framing::Serial => 1,
+            Framing::Serial => CHECK_LEN + 1,
             Framing::Stream => 0,
+            Framing::Datagram => CHECK_LEN,
         }
     }
 }

@@ -28,6 +28,8 @@ pub const NOTIFY_INTENT: u8 = 5;
 pub const REQUEST: u8 = 6;
 /// The answer to a request.
 pub const RESULT: u8 = 7;
+/// Messages that were discarded unread, since their time was over.
+pub const EXPIRED: u8 = 8;
 
 const AUDIENCE: u8 = 0;
 const CONFLICT: u8 = 1;
@@ -56,8 +58,22 @@ pub enum Control<'a> {
     Request { id: u16, hash: u64, room: u32, timeout_ms: u32, payload: &'a [u8] },
     /// The answer to a request.
     Result { id: u16, code: u32, payload: &'a [u8] },
+    /// Of the messages that have left the reader of a route, the last `after` were taken; before them `expired` were
+    /// discarded unread.
+    Expired(Expired),
     /// A record of a later version: ignored.
     Unknown,
+}
+
+/// What has left the reader of a route otherwise than by being taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the fields are named as in the protocol")]
+pub struct Expired {
+    pub route: u16,
+    pub messages: u16,
+    pub bytes: u32,
+    pub expired: u16,
+    pub after: u16,
 }
 
 impl<'a> Control<'a> {
@@ -99,8 +115,28 @@ fn parse<'a>(r: &mut Reader<'a>) -> Option<Control<'a>> {
             r.u8()?;
             Control::Result { id: r.varint16()?, code: r.varint()?, payload: r.rest() }
         }
+        EXPIRED => Control::Expired(Expired {
+            route: r.varint16()?,
+            messages: r.varint16()?,
+            bytes: r.varint()?,
+            expired: r.varint16()?,
+            after: r.varint16()?,
+        }),
         _ => Control::Unknown,
     })
+}
+
+/// Appends a whole EXPIRED.
+///
+/// # Errors
+/// [`Full`]: a part may be written.
+pub fn emit_expired(record: &Expired, w: &mut Writer<'_>) -> Result<(), Full> {
+    w.u8(EXPIRED)?;
+    w.varint(record.route.into())?;
+    w.varint(record.messages.into())?;
+    w.varint(record.bytes)?;
+    w.varint(record.expired.into())?;
+    w.varint(record.after.into())
 }
 
 /// Appends a whole NOTIFY_INTENT.
@@ -175,6 +211,10 @@ mod tests {
         let request = Control::Request { id: 65_535, hash: 42, room: 64, timeout_ms: 1000, payload: b"what" };
         assert_eq!(Control::parse(w.written()), Ok(request));
         let mut w = Writer::new(&mut out);
+        let expired = Expired { route: 300, messages: 65_535, bytes: u32::MAX, expired: 2, after: 1 };
+        emit_expired(&expired, &mut w).unwrap();
+        assert_eq!(Control::parse(w.written()), Ok(Control::Expired(expired)));
+        let mut w = Writer::new(&mut out);
         emit_result_header(3, 16, &mut w).unwrap();
         w.bytes(b"no").unwrap();
         assert_eq!(Control::parse(w.written()), Ok(Control::Result { id: 3, code: 16, payload: b"no" }));
@@ -183,7 +223,7 @@ mod tests {
     #[test]
     fn what_is_unknown_is_no_error() {
         assert_eq!(Control::parse(&[0, 1, 2]), Ok(Control::Unknown));
-        assert_eq!(Control::parse(&[8]), Ok(Control::Unknown));
+        assert_eq!(Control::parse(&[9]), Ok(Control::Unknown));
         assert_eq!(Control::parse(&[NOTIFY_INTENT, 0, 0, 0, 0, 0, 0, 0, 0, 2]), Ok(Control::Unknown));
         assert_eq!(Control::parse(&[]), Err(Malformed));
     }
@@ -194,7 +234,7 @@ mod tests {
         for round in 0..30_000 {
             let len = 1 + noise.below(80);
             let mut bytes = noise.bytes(len, round % 2 == 0);
-            bytes[0] %= 9;
+            bytes[0] %= 10;
             match Control::parse(&bytes) {
                 Ok(Control::Intents(intents)) => assert!(intents.count() <= bytes.len()),
                 Ok(Control::Interests(interests)) => assert!(interests.count() <= bytes.len()),

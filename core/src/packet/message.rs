@@ -1,4 +1,4 @@
-//! Messages: the headers before their payloads (docs/protocol.md, section 3).
+//! Messages: the headers before their payloads (docs/protocol.md, sections 3 and 10).
 //!
 //! Invariant: the lengths computed here are those of what is emitted here.
 //! Payloads are not in here: they come from a queue, maybe in two pieces.
@@ -93,6 +93,114 @@ pub fn emit_reliable_header(
         w.varint(distance)?;
     }
     emit_length(w, payload_len, last)
+}
+
+/// A message that does not fit the short layouts: a fragment, or one that expires.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct Extended {
+    /// The receiver's number of the route.
+    pub route: u16,
+    /// Sequence number and distance; None: best effort.
+    pub reliable: Option<(u32, u32)>,
+    /// Counts the messages of the route, modulo 256.
+    pub number: u8,
+    /// How long it may still wait to be taken, ms.
+    pub life: Option<u32>,
+    /// Where the payload begins in the message, and how long that is; None: it is all of it.
+    pub part: Option<(u32, u32)>,
+}
+
+/// Bits of an extended message's flags.
+const RELIABLE_FLAG: u8 = 1;
+const LENGTH_FLAG: u8 = 1 << 1;
+const FIRST_FLAG: u8 = 1 << 3;
+const LAST_FLAG: u8 = 1 << 4;
+const EXPIRES_FLAG: u8 = 1 << 5;
+/// What this version does not know: compressed, and two that are reserved.
+const UNKNOWN_FLAGS: u8 = !(RELIABLE_FLAG | LENGTH_FLAG | FIRST_FLAG | LAST_FLAG | EXPIRES_FLAG);
+
+impl Extended {
+    /// Bytes that it takes in a frame.
+    #[must_use]
+    pub const fn len(&self, payload: usize, width: SeqWidth, last: bool) -> usize {
+        let mut len = 3 + varint_len(self.route as u32) + length_len(payload, last) + payload;
+        if let Some((_, distance)) = self.reliable {
+            len += width.bytes() + varint_len(distance);
+        }
+        if let Some(life) = self.life {
+            len += varint_len(life);
+        }
+        if let Some((offset, total)) = self.part {
+            len += varint_len(offset) + varint_len(total);
+        }
+        len
+    }
+
+    /// Appends all but the payload, which the caller appends then.
+    ///
+    /// # Errors
+    /// [`Full`]: a part may be written.
+    pub fn emit_header(
+        &self,
+        w: &mut Writer<'_>,
+        payload_len: usize,
+        width: SeqWidth,
+        last: bool,
+    ) -> Result<(), Full> {
+        let (first, end) = match self.part {
+            None => (true, true),
+            Some((offset, total)) => (offset == 0, offset as usize + payload_len == total as usize),
+        };
+        let flags = flag(RELIABLE_FLAG, self.reliable.is_some())
+            | flag(LENGTH_FLAG, !last)
+            | flag(FIRST_FLAG, first)
+            | flag(LAST_FLAG, end)
+            | flag(EXPIRES_FLAG, self.life.is_some());
+        w.bytes(&[super::kind::EXTENDED, flags])?;
+        w.varint(self.route.into())?;
+        if let Some((seq, distance)) = self.reliable {
+            width.write(w, seq)?;
+            w.varint(distance)?;
+        }
+        w.u8(self.number)?;
+        if let Some(life) = self.life {
+            w.varint(life)?;
+        }
+        if let Some((offset, total)) = self.part {
+            w.varint(offset)?;
+            w.varint(total)?;
+        }
+        emit_length(w, payload_len, last)
+    }
+}
+
+pub(super) fn parse_extended<'a>(r: &mut Reader<'a>, width: SeqWidth) -> Option<Packet<'a>> {
+    let flags = r.u8()?;
+    if flags & UNKNOWN_FLAGS != 0 {
+        return None;
+    }
+    let route = r.varint16()?;
+    let reliable = match flags & RELIABLE_FLAG != 0 {
+        true => Some((width.read(r)?, r.varint()?)),
+        false => None,
+    };
+    let number = r.u8()?;
+    let life = if flags & EXPIRES_FLAG != 0 { Some(r.varint()?) } else { None };
+    let whole = FIRST_FLAG | LAST_FLAG;
+    let part = if flags & whole == whole { None } else { Some((r.varint()?, r.varint()?)) };
+    let payload = payload(r, flags & LENGTH_FLAG != 0)?;
+    if let Some((offset, total)) = part {
+        // The flags say what the numbers say, and a fragment is neither empty nor all.
+        let end = offset.checked_add(u32::try_from(payload.len()).ok()?)?;
+        let (first, last) = (offset == 0, end == total);
+        let told = (flags & FIRST_FLAG != 0, flags & LAST_FLAG != 0);
+        if payload.is_empty() || end > total || (first, last) != told || (first && last) {
+            return None;
+        }
+    }
+    let header = Extended { route, reliable, number, life, part };
+    Some(Packet::Extended { header, payload })
 }
 
 fn emit_length(w: &mut Writer<'_>, payload_len: usize, last: bool) -> Result<(), Full> {

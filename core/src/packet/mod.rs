@@ -8,7 +8,7 @@ pub mod hello;
 mod message;
 
 pub use hello::{Hello, HelloBody, HelloHead, Mode};
-pub use message::{best_effort_len, emit_best_effort_header, emit_reliable_header, reliable_len};
+pub use message::{Extended, best_effort_len, emit_best_effort_header, emit_reliable_header, reliable_len};
 
 use crate::wire::{Full, Reader, Writer};
 
@@ -26,6 +26,8 @@ pub mod kind {
     pub const TAKEN: u8 = 0x05;
     /// CLOSE.
     pub const CLOSE: u8 = 0x06;
+    /// An extended message.
+    pub const EXTENDED: u8 = 0x07;
     /// SKIP.
     pub const SKIP: u8 = 0x08;
     /// First of the kinds that are skipped by their length.
@@ -38,7 +40,7 @@ pub mod kind {
 pub enum SeqWidth {
     /// 1 byte, window 128 at most: serial links.
     One,
-    /// 4 bytes: streams.
+    /// 4 bytes: streams and datagrams.
     Four,
 }
 
@@ -109,6 +111,8 @@ pub enum Packet<'a> {
     BestEffort { count: u8, route: u16, payload: &'a [u8] },
     /// A reliable message, or a control record on route 0.
     Reliable { route: u16, seq: u32, distance: u32, payload: &'a [u8] },
+    /// A fragment of a message, or one that expires.
+    Extended { header: Extended, payload: &'a [u8] },
     /// A packet of a later version that may be skipped.
     Skipped,
 }
@@ -177,6 +181,10 @@ impl<'a> Packet<'a> {
                 emit_reliable_header(w, route, seq, distance, payload.len(), width, last)?;
                 w.bytes(payload)
             }
+            Self::Extended { ref header, payload } => {
+                header.emit_header(w, payload.len(), width, last)?;
+                w.bytes(payload)
+            }
             Self::Skipped => w.bytes(&[kind::SKIPPED_FIRST, 0]),
         }
     }
@@ -194,6 +202,7 @@ fn parse_other<'a>(first: u8, r: &mut Reader<'a>, width: SeqWidth) -> Option<Pac
             r.rest();
             Packet::Close { code }
         }
+        kind::EXTENDED => message::parse_extended(r, width)?,
         kind::SKIP => Packet::Skip { seq: width.read(r)?, distance: r.varint()? },
         kind::SKIPPED_FIRST.. => {
             message::payload(r, true)?;
@@ -224,13 +233,21 @@ mod tests {
             Packet::Reliable { route, distance, payload, .. } => {
                 assert_eq!(len, reliable_len(route, distance, payload.len(), width, last));
             }
+            Packet::Extended { ref header, payload } => {
+                assert_eq!(len, header.len(payload.len(), width, last));
+            }
             _ => {}
         }
         let mut r = Reader::new(w.written());
         assert_eq!(Packet::parse(&mut r, width).as_ref(), Ok(packet));
         assert!(r.is_empty());
         // Cut off it is malformed, unless its payload reaches to the end.
-        if !last || !matches!(packet, Packet::BestEffort { .. } | Packet::Reliable { .. }) {
+        if !last
+            || !matches!(
+                packet,
+                Packet::BestEffort { .. } | Packet::Reliable { .. } | Packet::Extended { .. }
+            )
+        {
             for cut in 0..len {
                 let mut r = Reader::new(&w.written()[..cut]);
                 assert_eq!(Packet::parse(&mut r, width), Err(Malformed), "{packet:?} {cut}");
@@ -257,6 +274,14 @@ mod tests {
                 survives(&packet, width, true);
             }
             for last in [false, true] {
+                for reliable in [None, Some((7, 0)), Some((8, 31))] {
+                    for life in [None, Some(0), Some(90_000)] {
+                        for part in [None, Some((0, 100)), Some((300, 400)), Some((96, 100))] {
+                            let header = Extended { route: 200, reliable, number: 255, life, part };
+                            survives(&Packet::Extended { header, payload: b"four" }, width, last);
+                        }
+                    }
+                }
                 for (route, payload) in [(0, &[][..]), (1, &[7]), (200, &[0; 150])] {
                     survives(&Packet::BestEffort { count: 63, route, payload }, width, last);
                     for distance in [0, 1, 30, 31, 128] {
@@ -284,7 +309,11 @@ mod tests {
     fn what_is_reserved_or_too_large_is_malformed() {
         for bytes in [
             &[0x00, 0][..],
-            &[0x07, 0, 0, 0, 0],
+            &[0x07, 0b1_1100, 1, 0, 9],
+            &[0x07, 0b0_1000, 1, 0, 0, 9],
+            &[0x07, 0b0_1000, 1, 0, 1, 9, 9],
+            &[0x07, 0b1_0000, 1, 0, 0, 1, 9],
+            &[0x07, 0b0_0000, 1, 0, 8, 9, 9, 9],
             &[0x09, 0, 0, 0, 0],
             &[0x0A, 0, 0],
             &[0x1F],

@@ -93,7 +93,8 @@ impl<S: Storage> App<S> {
         let room = Some(ROOM);
         let declared = (
             self.endpoint.declare_intent(IMU.name(), samples),
-            self.endpoint.declare_interest(COMMAND.name(), InterestOptions { window: room, ttl: None }),
+            self.endpoint
+                .declare_interest(COMMAND.name(), InterestOptions { window: room, ..Default::default() }),
             self.endpoint.declare_service(STATUS.name(), ServiceOptions { room, ttl: None }),
         );
         // A storage that is too small for three routes shows as an application that says nothing, and counts.
@@ -135,7 +136,9 @@ impl<S: Storage> App<S> {
     fn on_event(&mut self, event: Event, now: Instant) {
         match event {
             Event::Audience { present: true, .. } => self.next_sample = now,
-            Event::Lost(_) | Event::RouteConflict { .. } | Event::Diagnosis(_) => self.status.errors += 1,
+            Event::Lost(_) | Event::Degraded(_) | Event::RouteConflict { .. } | Event::Diagnosis(_) => {
+                self.status.errors += 1
+            }
             _ => {}
         }
     }

@@ -1,0 +1,317 @@
+//! Messages that the application publishes: whether they may be, how they are kept, and what becomes of those whose time
+//! is over or that a newer one replaces before they are sent.
+//!
+//! Invariant: what was refused left no trace, and each reliable message that was kept has a ticket that ends once.
+
+use super::config::PublishOptions;
+use super::state::{Core, Phase};
+use super::storage::Tables;
+use crate::blocks::Chain;
+use crate::error::PublishError;
+use crate::event::{FailReason, RouteId, Ticket};
+use crate::limiter::{self, Direction};
+use crate::limits::{CAPABILITY_EXPIRY, LIFE_COST, MESSAGE_COST};
+use crate::message::EncodeError;
+use crate::outbox::{Class, DEADLINE, Outbox, Record, flag};
+use crate::queue::Sink;
+use crate::routes::{self, Slot, local, peer};
+use crate::time::Instant;
+use crate::timers::{Lapse, Timer};
+
+/// A reader that never gets TAKEN through is asked for it after this long at the least, in µs.
+const PROBE_FLOOR_US: u32 = 50_000;
+/// The wait doubles this often at the most; a quarter of the ping interval ends it before.
+const PROBES_MAX: u8 = 10;
+
+/// What a message costs of its route's window.
+const fn cost(record: &Record) -> u32 {
+    let life = if record.is(flag::EXPIRES) { LIFE_COST } else { 0 };
+    record.len + (MESSAGE_COST + life) as u32
+}
+
+impl Core {
+    pub(super) fn publish(
+        &mut self,
+        t: &mut Tables<'_>,
+        route: RouteId,
+        options: PublishOptions,
+        write: impl FnOnce(&mut Sink<'_>) -> Result<(), EncodeError>,
+    ) -> nb::Result<Option<Ticket>, PublishError> {
+        let class = self.may_publish(t, route, options)?;
+        let deadline = options.expires.map(|life| {
+            let ms = u32::try_from(life.as_millis()).unwrap_or(u32::MAX).max(1);
+            Lapse::after(self.now, ms)
+        });
+        let mut sink = self.outbox.sink(t.tx, class);
+        if let Some(deadline) = deadline {
+            sink.write(&deadline.to_bits().to_le_bytes());
+        }
+        let written = write(&mut sink);
+        let chain = sink.finish();
+        let head = if deadline.is_some() { DEADLINE } else { 0 };
+        let kept = match written {
+            Ok(()) => self.keep_message(t, route, class, chain, head),
+            Err(EncodeError) => Err(PublishError::Encode.into()),
+        };
+        match &kept {
+            Ok(_) => {
+                limiter::pass(t.limiters, usize::from(route.index), Direction::Out, self.now);
+                if let Some(at) = deadline.and_then(|deadline| deadline.instant(self.now)) {
+                    self.timers.advance(Timer::Lapse, at);
+                }
+                self.blocked = false;
+            }
+            Err(_) => self.outbox.discard(t.tx, chain),
+        }
+        kept
+    }
+
+    /// Whether a message may be published on a route now, and in which class.
+    fn may_publish(
+        &mut self,
+        t: &mut Tables<'_>,
+        route: RouteId,
+        options: PublishOptions,
+    ) -> nb::Result<Class, PublishError> {
+        let slot = routes::get(t.routes, route).filter(|slot| slot.has(local::INTENT));
+        let slot = slot.ok_or(PublishError::NotDeclared)?;
+        let class = if slot.has(local::RELIABLE) { Class::Reliable } else { Class::BestEffort };
+        let keeps = slot.has(local::LATEST);
+        if !keeps && (!self.has_session() || class == Class::BestEffort && self.phase != Phase::Established) {
+            return Err(PublishError::Disconnected.into());
+        }
+        if slot.peer_has(peer::CONFLICT) {
+            return Err(PublishError::RouteConflict.into());
+        }
+        if !keeps && !slot.has_audience() {
+            return Err(PublishError::NoAudience.into());
+        }
+        let expires = options.expires.is_some();
+        if expires && slot.has_audience() && self.peer.capabilities & CAPABILITY_EXPIRY == 0 {
+            return Err(PublishError::ExpiryNotSupported.into());
+        }
+        let marked = class == Class::Reliable && (expires || keeps) && !slot.tickets.may_mark();
+        if slot.owes_tickets() || marked || class == Class::Reliable && self.records_wait {
+            return Err(nb::Error::WouldBlock);
+        }
+        let index = usize::from(route.index);
+        if let Some(at) = limiter::wait(t.limiters, index, Direction::Out, self.now) {
+            self.timers.advance(Timer::Rate, at);
+            return Err(nb::Error::WouldBlock);
+        }
+        Ok(class)
+    }
+
+    /// Keeps what was written, if it fits; `head`: bytes before the payload.
+    fn keep_message(
+        &mut self,
+        t: &mut Tables<'_>,
+        route: RouteId,
+        class: Class,
+        chain: Chain,
+        head: usize,
+    ) -> nb::Result<Option<Ticket>, PublishError> {
+        let (index, tx_len) = (usize::from(route.index), t.tx.len());
+        let Some(slot) = t.routes.get_mut(index) else { return Err(PublishError::NotDeclared.into()) };
+        let len = chain.len.saturating_sub(head);
+        let listens = slot.has_audience();
+        let limit =
+            if listens { self.payload_limit(slot, tx_len) } else { Outbox::limit(tx_len / 2, class, true) };
+        if len > limit.saturating_sub(head) {
+            return Err(PublishError::TooLarge { limit: limit.saturating_sub(head) }.into());
+        }
+        let flags = if class == Class::Reliable { flag::RELIABLE } else { 0 }
+            | if head > 0 { flag::EXPIRES } else { 0 }
+            | if slot.has(local::LATEST) { flag::KEPT } else { 0 };
+        let record = Record::new(len as u32, flags, route.index, 0);
+        let reliable = class == Class::Reliable;
+        let splits = reliable && self.needs_fragments(slot, len);
+        if chain.overflowed || splits && !self.outbox.has_room_for_fragments(tx_len, chain) {
+            return Err(nb::Error::WouldBlock);
+        }
+        if reliable && listens && slot.credit() < cost(&record) {
+            self.probe();
+            return Err(nb::Error::WouldBlock);
+        }
+        if slot.has(local::LATEST) {
+            self.replace_sample(t, index, chain.first);
+        }
+        let id = self.outbox.keep(t.tx, chain, record);
+        if !listens {
+            return Ok(None);
+        }
+        Ok(self.send_kept(t, index, id, record, true).map(|number| Ticket { route, number }))
+    }
+
+    /// Puts a record that is kept behind those that wait. Returns the number of its ticket, if it has one.
+    fn send_kept(
+        &mut self,
+        t: &mut Tables<'_>,
+        index: usize,
+        id: crate::blocks::Id,
+        record: Record,
+        tell: bool,
+    ) -> Option<u16> {
+        let slot = t.routes.get_mut(index)?;
+        let number = if !record.is(flag::RELIABLE) {
+            None
+        } else if tell {
+            Some(slot.tickets.issue())
+        } else {
+            slot.tickets.issue_silent();
+            None
+        };
+        let low = match record.is(flag::RELIABLE) {
+            true => {
+                slot.sent = slot.sent.wrapping_add(cost(&record));
+                slot.tickets.newest() as u8
+            }
+            false => {
+                let count = slot.count;
+                slot.count = count.wrapping_add(1);
+                count
+            }
+        };
+        Outbox::set_number(t.tx, id, low);
+        self.outbox.enqueue(t.tx, &mut slot.queue, id);
+        number
+    }
+
+    /// The report that opens the window may be lost: asks for it, less and less often.
+    fn probe(&mut self) {
+        if !self.link.lossless && !self.timers.is_set(Timer::Probe) && self.phase == Phase::Established {
+            let wait = u64::from(self.rto.micros().max(PROBE_FLOOR_US)) << self.probes;
+            self.timers
+                .set(Timer::Probe, self.now.plus_micros(wait.min(u64::from(self.ping_every_ms) * 250)));
+            self.probes = (self.probes + 1).min(PROBES_MAX);
+        }
+    }
+
+    /// A newer sample (0: none) takes the place of the one that a route keeps.
+    fn replace_sample(&mut self, t: &mut Tables<'_>, index: usize, newer: crate::blocks::Id) {
+        let Some(slot) = t.routes.get_mut(index) else { return };
+        let old = core::mem::replace(&mut slot.sample, newer);
+        slot.local &= !local::GIVE;
+        if old == 0 {
+            return;
+        }
+        let record = Outbox::record(t.tx, old);
+        if self.outbox.retire(t.tx, &mut slot.queue, old) {
+            take_back(slot, &record, FailReason::Superseded);
+            self.events_due = true;
+        }
+    }
+
+    /// A route does not keep its newest message any more; if it is on its way, it goes on.
+    pub(super) fn forget_sample(&mut self, t: &mut Tables<'_>, index: usize) {
+        let Some(slot) = t.routes.get_mut(index) else { return };
+        let old = core::mem::take(&mut slot.sample);
+        slot.local &= !local::GIVE;
+        if old != 0 {
+            Outbox::set_flags(t.tx, old, flag::KEPT, 0);
+            if self.outbox.is_idle(t.tx, &slot.queue, old) {
+                self.outbox.release(t.tx, old);
+            }
+        }
+    }
+
+    /// Gives the sample to an interest that has come, as soon as that is possible.
+    pub(super) fn give_sample(&mut self, t: &mut Tables<'_>, index: usize, now: Instant) {
+        let Some(slot) = t.routes.get_mut(index) else { return };
+        let id = slot.sample;
+        if id == 0 || !slot.has(local::LATEST) {
+            slot.local &= !local::GIVE;
+            return;
+        }
+        if !slot.has_audience() || !self.outbox.is_idle(t.tx, &slot.queue, id) {
+            return;
+        }
+        let record = Outbox::record(t.tx, id);
+        if record.is(flag::EXPIRES) && Lapse::from_bits(Outbox::deadline(t.tx, id)).is_over(now) {
+            self.forget_sample(t, index);
+            return;
+        }
+        let limit = self.payload_limit(slot, t.tx.len());
+        let reliable = record.is(flag::RELIABLE);
+        if record.len as usize > limit || reliable != slot.has(local::RELIABLE) {
+            slot.local &= !local::GIVE;
+        } else if !reliable || slot.credit() >= cost(&record) && slot.tickets.may_mark() {
+            slot.local &= !local::GIVE;
+            self.send_kept(t, index, id, record, false);
+        }
+    }
+
+    /// Takes back what waits and is not worth sending any more, and discards what was not taken in its time.
+    pub(super) fn expire(&mut self, t: &mut Tables<'_>, now: Instant) {
+        for index in 0..t.routes.len() {
+            let Some(slot) = t.routes.get_mut(index).filter(|slot| slot.name.is_some()) else { continue };
+            loop {
+                let over = slot.queue.iter(t.tx).find(|(id, record)| is_over(t.tx, *id, record, now));
+                let Some((id, record)) = over else { break };
+                self.outbox.remove(t.tx, &mut slot.queue, id);
+                if slot.sample == id {
+                    slot.sample = 0;
+                }
+                if record.is(flag::RELIABLE) {
+                    take_back(slot, &record, FailReason::Expired);
+                } else {
+                    self.counters.expired = self.counters.expired.wrapping_add(1);
+                }
+            }
+            self.discard_front(t, index, now);
+            if t.routes.get(index).is_some_and(|slot| !slot.has(local::DECLARED)) {
+                Self::settle(t, index);
+            }
+        }
+    }
+
+    /// Discards what stands first for the application, and was not taken in its time. False: that has to wait.
+    pub(super) fn discard_front(&mut self, t: &mut Tables<'_>, index: usize, now: Instant) -> bool {
+        loop {
+            let Some(slot) = t.routes.get_mut(index).filter(|slot| slot.has(local::INTEREST)) else {
+                return true;
+            };
+            let front = slot.inbox.front(t.rx);
+            let Some(record) = front.filter(|record| Lapse::from_bits(record.deadline).is_over(now)) else {
+                return true;
+            };
+            if record.reliable && slot.old == 0 && !slot.may_discard() {
+                return false;
+            }
+            slot.inbox.pop(t.rx);
+            slot.on_discarded(record.cost(), record.reliable);
+            self.tables_due = true;
+            if !record.reliable {
+                self.counters.expired = self.counters.expired.wrapping_add(1);
+            }
+        }
+    }
+
+    /// When something of a place is over next: of what waits here, or of what stands first for the application.
+    pub(super) fn next_expiry(&self, t: &Tables<'_>, slot: &Slot) -> Option<Lapse> {
+        let waiting =
+            slot.queue.iter(t.tx).filter(|(_, record)| record.is(flag::EXPIRES) && record.offset == 0);
+        let waiting = waiting.map(|(id, _)| Lapse::from_bits(Outbox::deadline(t.tx, id)));
+        let front = slot.inbox.front(t.rx).filter(|_| slot.may_discard() && slot.has(local::INTEREST));
+        let front =
+            front.map(|record| Lapse::from_bits(record.deadline)).filter(|lapse| *lapse != Lapse::NEVER);
+        waiting
+            .chain(front)
+            .filter_map(|lapse| Some((lapse.instant(self.now)?, lapse)))
+            .min_by_key(|(at, _)| *at)
+            .map(|(_, lapse)| lapse)
+    }
+}
+
+fn is_over(tx: &[u8], id: crate::blocks::Id, record: &Record, now: Instant) -> bool {
+    record.is(flag::EXPIRES) && record.offset == 0 && Lapse::from_bits(Outbox::deadline(tx, id)).is_over(now)
+}
+
+/// A reliable message was taken back before any of it was sent.
+fn take_back(slot: &mut Slot, record: &Record, reason: FailReason) {
+    if record.is(flag::RELIABLE) {
+        slot.sent = slot.sent.wrapping_sub(cost(record));
+        slot.tickets.take_back(slot.tickets.newest_with(record.number()), reason);
+        slot.forget_tickets();
+    }
+}

@@ -1,0 +1,107 @@
+//! How large frames should be on a line that damages them: a larger frame spends less on headers, a smaller one loses less
+//! with each error.
+//!
+//! With `h` bytes of headers in a frame and an error in one of `1/e` bytes, a frame of `n` bytes carries
+//! `(n - h) / n * (1 - e)^n` of what the line could; that is largest at about `n = sqrt(h / e) + h / 2` (the derivative,
+//! with `ln(1 - e) = -e`). `e` is estimated by frames lost per byte sent. Does not know what is in a frame.
+
+/// Headers of a frame that carries a part of a message: framing and check (7), the packet's (9).
+const HEADERS: u32 = 16;
+/// Frames that were lost are counted in these parts, so that forgetting them by halves is smooth.
+const UNIT: u32 = 16;
+/// What is believed of a line that nothing is known of: one frame lost in so many bytes, which gives frames of 264 bytes.
+const PRIOR_BYTES: u32 = 4096;
+/// After so many bytes half of what was seen is forgotten.
+const MEMORY_BYTES: u32 = 32_768;
+/// Fewer time-outs in a row than this say something of single frames; more of them, that the line is dead.
+const TIMEOUTS_MAX: u8 = 3;
+
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Sizing {
+    bytes: u32,
+    lost: u32,
+}
+
+impl Sizing {
+    pub(crate) const fn new() -> Self {
+        Self { bytes: 0, lost: 0 }
+    }
+
+    /// A session begins.
+    pub(crate) const fn start() -> Self {
+        Self { bytes: PRIOR_BYTES, lost: UNIT }
+    }
+
+    /// A frame with something in it whose loss will be noticed left, as so many bytes.
+    pub(crate) const fn on_sent(&mut self, bytes: usize) {
+        self.bytes += bytes as u32;
+        if self.bytes >= MEMORY_BYTES {
+            self.bytes /= 2;
+            self.lost /= 2;
+        }
+    }
+
+    /// One was lost.
+    pub(crate) const fn on_lost(&mut self) {
+        self.lost += UNIT;
+    }
+
+    /// Nothing was heard of what left last; `backoff`: for so many time-outs in a row.
+    pub(crate) const fn on_timeout(&mut self, backoff: u8) {
+        if backoff < TIMEOUTS_MAX {
+            self.on_lost();
+        }
+    }
+
+    /// How many bytes a frame should have, from delimiter to delimiter.
+    pub(crate) const fn frame(&self) -> usize {
+        match (self.bytes * UNIT).checked_div(self.lost) {
+            None => usize::MAX,
+            Some(bytes_per_loss) => ((HEADERS * bytes_per_loss).isqrt() + HEADERS / 2) as usize,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::Noise;
+
+    /// What frames of `wire` bytes carry of the line's rate.
+    fn goodput(wire: f64, error: f64) -> f64 {
+        (wire - f64::from(HEADERS)) / wire * (1.0 - error).powf(wire)
+    }
+
+    #[test]
+    fn frames_are_nearly_as_good_as_the_best() {
+        let mut noise = Noise(9);
+        for (bit_error, most) in [(1e-6, 260.0), (1e-5, 260.0), (1e-4, 260.0), (1e-3, 1030.0), (1e-5, 1030.0)]
+        {
+            let error = 1.0 - (1.0_f64 - bit_error).powi(8);
+            let mut sizing = Sizing::start();
+            let mut sum = 0.0;
+            for round in 0..20_000 {
+                let frame = (sizing.frame() as f64).clamp(80.0, most);
+                sizing.on_sent(frame as usize);
+                let lost = 1.0 - (1.0 - error).powf(frame);
+                if (noise.below(1 << 20) as f64) < lost * f64::from(1 << 20) {
+                    sizing.on_lost();
+                }
+                if round >= 2000 {
+                    sum += goodput(frame, error) / 18_000.0;
+                }
+            }
+            let best = (80..=most as u32).map(|n| goodput(f64::from(n), error)).fold(0.0, f64::max);
+            assert!(sum > 0.97 * best, "{bit_error}: {sum} of {best}");
+        }
+    }
+
+    #[test]
+    fn a_clean_line_is_forgiven() {
+        let mut sizing = Sizing::start();
+        (0..50).for_each(|_| sizing.on_lost());
+        assert!(sizing.frame() < 80);
+        (0..3000).for_each(|_| sizing.on_sent(250));
+        assert!(sizing.frame() > 2000);
+    }
+}
