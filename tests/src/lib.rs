@@ -16,6 +16,7 @@
 //! | [`sim`] | the two sides, the two lines, the clock |
 //! | [`forge`] | frames made by hand, and frames taken apart |
 //! | [`chaos`] | hostile material |
+//! | [`corruption`] | damaged frames, and how many pass for good ones |
 //! | [`seeds`] | many runs of one story; a failing one prints the line that reproduces it |
 //!
 //! ```
@@ -38,6 +39,7 @@
 
 pub mod app;
 pub mod chaos;
+pub mod corruption;
 pub mod feed;
 pub mod forge;
 pub mod line;
