@@ -109,8 +109,11 @@ pub(crate) struct Declaration {
     pub(crate) reading: Reading,
     pub(crate) serving: Serving,
     pub(crate) read_at: u64,
-    /// Messages that it has read.
+    /// Messages that it has read, and the bytes of their payloads.
     pub(crate) heard: usize,
+    pub(crate) heard_bytes: u64,
+    /// Whether the messages themselves are kept, too.
+    pub(crate) keeps: bool,
 }
 
 /// The application.
@@ -120,7 +123,7 @@ pub struct App {
     pub polls_events: bool,
     /// Whether it looks at answers at all.
     pub polls_answers: bool,
-    /// What it has read, of all starts.
+    /// What it has read, of all starts, but where [`counts_only`](crate::Side::counts_only) was asked for.
     pub received: Vec<Received>,
     /// What happened, with the time in µs.
     pub events: Vec<(u64, Event)>,
@@ -167,6 +170,12 @@ impl App {
         self.declarations[handle.0].heard
     }
 
+    /// How many bytes of payload an interest has read, of all starts.
+    #[must_use]
+    pub fn heard_bytes(&self, handle: Handle) -> u64 {
+        self.declarations[handle.0].heard_bytes
+    }
+
     /// The numbers of the numbered messages that an interest has read.
     #[must_use]
     pub fn numbers(&self, handle: Handle) -> Vec<u32> {
@@ -195,7 +204,9 @@ impl App {
     /// Forgets what was heard so far.
     pub fn forget(&mut self) {
         self.received.clear();
-        self.declarations.iter_mut().for_each(|declared| declared.heard = 0);
+        for declared in &mut self.declarations {
+            (declared.heard, declared.heard_bytes) = (0, 0);
+        }
         self.events.clear();
         self.answers.clear();
         self.asked.clear();
@@ -304,12 +315,16 @@ impl App {
             {
                 count += 1;
                 assert_eq!(message.route, id);
-                let payload = message.payload.to_vec();
                 let Some(request) = message.request else {
                     declared.heard += 1;
-                    self.received.push(Received { at: now, handle: Handle(at), payload });
+                    declared.heard_bytes += message.payload.len() as u64;
+                    if declared.keeps {
+                        let payload = message.payload.to_vec();
+                        self.received.push(Received { at: now, handle: Handle(at), payload });
+                    }
                     continue;
                 };
+                let payload = message.payload.to_vec();
                 match &declared.serving {
                     Serving::Echo => self.later.push((now, request, payload)),
                     Serving::Later(ms) => self.later.push((now + ms * 1000, request, payload)),
@@ -351,5 +366,29 @@ impl App {
                 feed.due = now + feed.every_ms * 1000;
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tieline::{IntentOptions, InterestOptions};
+
+    use crate::feed::Feed;
+    use crate::names::IMU;
+    use crate::sim::{A, B, Sim};
+
+    #[test]
+    fn what_is_only_counted_is_not_kept() {
+        let mut sim = Sim::new(1);
+        let publisher = sim[A].intent(&IMU, IntentOptions::reliable());
+        let reader = sim[B].interest(&IMU, InterestOptions::default());
+        sim[B].counts_only(reader);
+        sim[A].feed(Feed::new(publisher, 10, (20, 20)));
+        sim.establish();
+        sim.run_us(999_999);
+        assert_eq!((sim[B].app.heard(reader), sim[B].app.heard_bytes(reader)), (10, 200));
+        assert!(sim[B].app.received.is_empty());
+        sim[B].app.forget();
+        assert_eq!((sim[B].app.heard(reader), sim[B].app.heard_bytes(reader)), (0, 0));
     }
 }

@@ -178,6 +178,8 @@ impl Side {
             serving,
             read_at: 0,
             heard: 0,
+            heard_bytes: 0,
+            keeps: true,
         });
         self.declare(at).inspect_err(|_| drop(self.app.declarations.pop()))?;
         Ok(Handle(at))
@@ -218,6 +220,11 @@ impl Side {
     /// How an interest is read from now on.
     pub fn reads(&mut self, handle: Handle, reading: Reading) {
         self.app.declarations[handle.0].reading = reading;
+    }
+
+    /// From now on the messages of an interest are counted and not kept: for runs that read millions of bytes.
+    pub fn counts_only(&mut self, handle: Handle) {
+        self.app.declarations[handle.0].keeps = false;
     }
 
     /// How a service answers from now on.

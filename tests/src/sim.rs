@@ -233,7 +233,12 @@ impl Sim {
 
     /// Lets `ms` pass.
     pub fn run(&mut self, ms: u64) {
-        let end = self.now + ms * 1000;
+        self.run_us(ms * 1000);
+    }
+
+    /// Lets `us` pass: for what is to happen at any phase of a frame.
+    pub fn run_us(&mut self, us: u64) {
+        let end = self.now + us;
         self.drive(end, |_| false);
     }
 
