@@ -11,8 +11,7 @@ const SMALL: usize = 512;
 
 /// The switch: how an endpoint is configured with or without adaptive fragments. None: the core does not have that.
 pub(crate) fn configured(name: &'static str, adaptive: bool) -> Option<Config> {
-    // When `Config` has it: `Some(Config { adaptive, ..Config::new(name) })`.
-    (!adaptive).then(|| Config::new(name))
+    Some(Config { adaptive, ..Config::new(name) })
 }
 
 /// A sends, B reads; each has the stores that it needs for that. The line is clean and nothing is declared.

@@ -11,7 +11,7 @@ use tieline::wire::cobs;
 use super::odds::{BURST_MAX, CONTENT_MAX, LEFT_OUT, Odds, RANDOM};
 use crate::Rng;
 
-const SEALER: Sealer = Sealer { framing: Framing::Serial };
+const SEALER: Sealer = Sealer { framing: Framing::Serial, number: 0 };
 const CHECK_LEN: usize = Framing::Serial.check_len();
 /// Most frames are short, as most are on a real line, and because they are quick.
 const SHORT_MAX: u64 = 40;
