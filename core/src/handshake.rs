@@ -252,7 +252,9 @@ impl Handshake {
             self.theirs = hello.nonce;
             return self.establish(hello, same_version, Outcome::Replaced { restarted });
         }
-        if hello.echo == 0 {
+        // One that is done, or that knows us, has a session that we do not have: it took an answer of ours for new that had
+        // been under way for too long.
+        if hello.echo == 0 || hello.done || hello.echo == self.ours {
             if self.challenge == 0 {
                 self.challenge = self.next_nonce();
                 self.repeats = CHALLENGE_REPEATS;
@@ -381,6 +383,20 @@ mod tests {
         b.greet();
         let seen = talk(&mut a, &mut b);
         assert_eq!(seen, (Outcome::Replaced { restarted: false }, Outcome::Established));
+    }
+
+    #[test]
+    fn a_late_answer_to_a_challenge_divides_nobody_for_good() {
+        let (mut a, mut b) = in_session();
+        b.greet();
+        a.on_hello(&b.poll_hello().unwrap());
+        let late = a.poll_hello().expect("a challenge, which is under way for long");
+        a.on_challenge_timeout();
+        assert_eq!(b.on_hello(&late), Outcome::Established);
+        assert_ne!(a.nonces().0, b.nonces().1, "only one has a new session");
+        talk(&mut a, &mut b);
+        let (ours, theirs) = a.nonces();
+        assert_eq!(b.nonces(), (theirs, ours));
     }
 
     #[test]

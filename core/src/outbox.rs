@@ -1,5 +1,5 @@
-//! The transmit store: what waits to be sent, and what was sent and is not acknowledged. TX is divided into two quotas, one
-//! for reliable packets and one for best-effort messages, so that telemetry cannot crowd out commands.
+//! The transmit store: what waits to be sent, and what was sent and is not acknowledged. Reliable packets and best-effort
+//! messages have a quota of TX each, so that telemetry cannot crowd out commands.
 //!
 //! Invariant: a record is in one queue of those that wait (of its route, or of the control channel), or *under way*, or the
 //! kept sample of a route. Packets under way stand in the order of their sequence numbers. A message that does not fit a
@@ -193,6 +193,8 @@ pub(crate) struct Outbox {
     behind: (Id, u32),
 }
 
+/// Blocks that the largest control record of the smallest frame takes.
+const SMALLEST: u16 = 3;
 /// Blocks that messages leave for the fragments of large ones.
 const FRAGMENTS: u16 = 8;
 
@@ -209,18 +211,17 @@ impl Outbox {
         }
     }
 
-    /// How many blocks a class may use of a store of this length.
-    const fn quota(tx_len: usize, class: Class) -> u16 {
+    /// How many blocks a class may use of a store of this length: all but a quarter, or what the largest control record
+    /// of the smallest frame needs, so that neither class crowds the other out.
+    const fn quota(tx_len: usize) -> u16 {
         let all = blocks::count(tx_len);
-        match class {
-            Class::Reliable => all - all / 2,
-            Class::BestEffort => all / 2,
-        }
+        let others = if all / 4 > SMALLEST { all / 4 } else { SMALLEST };
+        all.saturating_sub(others)
     }
 
     /// What is left for fragments while a large reliable message is there.
     const fn spared(tx_len: usize) -> u16 {
-        let quarter = Self::quota(tx_len, Class::Reliable) / 4;
+        let quarter = Self::quota(tx_len) / 4;
         if quarter > FRAGMENTS {
             FRAGMENTS
         } else if quarter == 0 {
@@ -236,15 +237,29 @@ impl Outbox {
             Class::Reliable if large => Self::spared(tx_len),
             _ => 0,
         };
-        blocks::capacity(Self::quota(tx_len, class).saturating_sub(spared) as usize)
+        blocks::capacity(Self::quota(tx_len).saturating_sub(spared) as usize)
     }
 
-    fn free(&self, tx_len: usize, class: Class, large: bool) -> u16 {
-        let spared = match class {
-            Class::Reliable if large || self.large > 0 => Self::spared(tx_len),
-            _ => 0,
+    /// Blocks that a class may still take.
+    fn left(&self, tx_len: usize, class: Class) -> u16 {
+        let [reliable, best_effort] = self.used;
+        let used = match class {
+            Class::Reliable => reliable,
+            Class::BestEffort => best_effort,
         };
-        Self::quota(tx_len, class).saturating_sub(self.used[class as usize]).saturating_sub(spared)
+        let free = blocks::count(tx_len).saturating_sub(reliable + best_effort);
+        Self::quota(tx_len).saturating_sub(used).min(free)
+    }
+
+    /// Blocks that a new record of a class may take; `large`: it will need fragments.
+    fn free(&self, tx_len: usize, class: Class, large: bool) -> u16 {
+        let spared = if large || self.large > 0 { Self::spared(tx_len) } else { 0 };
+        let [reliable, best_effort] = self.used;
+        let free = blocks::count(tx_len).saturating_sub(reliable + best_effort).saturating_sub(spared);
+        match class {
+            Class::Reliable => free.min(self.left(tx_len, class).saturating_sub(spared)),
+            Class::BestEffort => free.min(self.left(tx_len, class)),
+        }
     }
 
     /// Where the next payload of a class is written. What is written must be [kept](Self::keep) or
@@ -268,6 +283,7 @@ impl Outbox {
         if let Some(used) = self.used.get_mut(record.class() as usize) {
             *used += chain.blocks;
         }
+        self.large += u16::from(record.is(flag::LARGE) && record.is(flag::RELIABLE));
         record.save(tx, chain.first);
         chain.first
     }
@@ -293,7 +309,11 @@ impl Outbox {
 
     /// How many records of a class wait.
     pub(crate) const fn waiting(&self, class: Class) -> u16 {
-        self.waiting[class as usize]
+        let [reliable, best_effort] = self.waiting;
+        match class {
+            Class::Reliable => reliable,
+            Class::BestEffort => best_effort,
+        }
     }
 
     /// The head of a queue.
@@ -365,9 +385,12 @@ impl Outbox {
         len: u32,
         distance: u16,
     ) -> Option<Id> {
-        let reserved = Self::quota(tx.len(), Class::Reliable) <= self.used[Class::Reliable as usize];
-        let id = if reserved { None } else { self.blocks.take(tx) }?;
-        self.used[Class::Reliable as usize] += 1;
+        if self.left(tx.len(), Class::Reliable) == 0 {
+            return None;
+        }
+        let id = self.blocks.take(tx)?;
+        let [reliable, _] = &mut self.used;
+        *reliable += 1;
         let parent = Record::load(tx, message);
         let [number, fragments] = parent.extra;
         blocks::set_link(tx, id, message);
@@ -388,16 +411,18 @@ impl Outbox {
 
     /// Whether another fragment can be under way.
     pub(crate) fn can_launch_fragment(&self, tx: &[u8], message: Id) -> bool {
-        Self::quota(tx.len(), Class::Reliable) > self.used[Class::Reliable as usize]
-            && Record::load(tx, message).extra[1] < u8::MAX
+        self.left(tx.len(), Class::Reliable) > 0 && Record::load(tx, message).extra[1] < u8::MAX
     }
 
-    /// A message is sent in fragments from now on.
-    pub(crate) fn begin_fragments(&mut self, tx: &mut [u8], id: Id) {
+    /// A message is sent in fragments from now on, or as a whole after all.
+    pub(crate) fn set_large(&mut self, tx: &mut [u8], id: Id, large: bool) {
         let record = Record::load(tx, id);
-        if !record.is(flag::LARGE) {
-            Record { flags: record.flags | flag::LARGE, ..record }.save(tx, id);
-            self.large += u16::from(record.is(flag::RELIABLE));
+        if record.is(flag::LARGE) == large {
+            return;
+        }
+        Self::set_flags(tx, id, flag::LARGE, if large { flag::LARGE } else { 0 });
+        if record.is(flag::RELIABLE) {
+            self.large = if large { self.large + 1 } else { self.large.saturating_sub(1) };
         }
     }
 
@@ -461,13 +486,16 @@ impl Outbox {
     fn finish_large(&mut self, tx: &mut [u8], id: Id) {
         let record = Record::load(tx, id);
         if record.is(flag::KEPT) {
-            if record.is(flag::RELIABLE) {
-                self.large = self.large.saturating_sub(1);
-            }
-            Record { offset: 0, flags: record.flags & !flag::LARGE, ..record }.save(tx, id);
+            self.keep_idle(tx, id);
         } else {
             self.release(tx, id);
         }
+    }
+
+    /// A kept sample is not on its way any more.
+    fn keep_idle(&mut self, tx: &mut [u8], id: Id) {
+        self.set_large(tx, id, false);
+        Record { offset: 0, ..Record::load(tx, id) }.save(tx, id);
     }
 
     /// A best-effort message is sent: frees it, or keeps it as a sample.
@@ -501,10 +529,7 @@ impl Outbox {
                 // Its fragments under way still name it.
                 Record { offset: record.len, ..record }.save(tx, id);
             } else if record.is(flag::KEPT) {
-                Record { offset: 0, flags: record.flags & !flag::LARGE, ..record }.save(tx, id);
-                if record.is(flag::LARGE) && record.is(flag::RELIABLE) {
-                    self.large = self.large.saturating_sub(1);
-                }
+                self.keep_idle(tx, id);
             } else {
                 self.release(tx, id);
             }

@@ -77,18 +77,17 @@ impl Sender {
     }
 
     /// The session goes on over a link of another kind: the peer says that all before `next` (its low 16 bits) are
-    /// stored; everything else is to be repeated. Returns how many are acknowledged by that; None if it cannot be.
-    pub const fn resume(&mut self, window: u32, mask: u32, reorder: u32, next: u16) -> Option<u32> {
+    /// stored; everything else is to be repeated. Returns how many are acknowledged by that: none if the peer said it
+    /// before it said more.
+    pub const fn resume(&mut self, window: u32, mask: u32, reorder: u32, next: u16) -> u32 {
         let count = (next.wrapping_sub(self.acked as u16)) as u32;
-        if count > self.in_flight() {
-            return None;
-        }
+        let count = if count > self.in_flight() { 0 } else { count };
         self.window = window;
         self.mask = mask;
         self.reorder = reorder;
         self.advance(count);
         self.on_timeout();
-        Some(count)
+        count
     }
 
     /// Packets that are transmitted and not acknowledged.
@@ -244,6 +243,23 @@ impl Sender {
         lost
     }
 
+    /// The peer has everything that it will ever get of what left when the next new packet was `next` and nothing was
+    /// repeated since: the others are lost. Returns them as [`on_ack`](Self::on_ack) does. Only where the link keeps the
+    /// order.
+    pub const fn on_proof(&mut self, next: u32) -> u64 {
+        let before = next.wrapping_sub(self.acked);
+        if before > self.in_flight() {
+            return 0;
+        }
+        let lost = below(before) & !self.stored & !self.lost;
+        self.lost |= lost;
+        self.repeated &= !lost;
+        if before > FOLLOWED && self.cursor.wrapping_sub(self.acked) > FOLLOWED {
+            self.cursor = self.acked.wrapping_add(FOLLOWED);
+        }
+        lost
+    }
+
     const fn advance(&mut self, count: u32) {
         if self.cursor.wrapping_sub(self.acked) < count {
             self.cursor = self.acked.wrapping_add(count);
@@ -345,7 +361,8 @@ impl Receiver {
             None => {
                 let more = self.stored.trailing_ones();
                 let had = self.stored != 0;
-                for step in 0..=more {
+                // The one that was missing shares its place with the farthest that may be stored.
+                for step in 1..=more {
                     self.set_distance(self.expected.wrapping_add(step), 0);
                 }
                 self.expected = self.expected.wrapping_add(more + 1);
@@ -524,6 +541,20 @@ mod tests {
     }
 
     #[test]
+    fn a_proof_tells_what_is_lost() {
+        let mut sender = Sender::new(128, 0xFF, 1);
+        (0..4).for_each(|_| _ = sender.send());
+        sender.on_ack(1, 0b1);
+        sender.repeat(0);
+        sender.send();
+        assert_eq!(sender.on_proof(4), 0b101, "1 again, and 3; 4 left later");
+        assert_eq!(sender.lost().collect::<Vec<_>>(), [0, 2]);
+        assert_eq!(sender.on_proof(4), 0);
+        sender.on_ack(5, 0);
+        assert_eq!(sender.on_proof(3), 0, "an old one");
+    }
+
+    #[test]
     fn a_timeout_repeats_what_is_not_stored() {
         let mut sender = Sender::new(32768, u32::MAX, 1);
         for _ in 0..100 {
@@ -566,6 +597,16 @@ mod tests {
     }
 
     #[test]
+    fn the_farthest_keeps_its_turn_when_the_gap_is_filled() {
+        let mut receiver = Receiver::new(0xFF);
+        for (seq, distance) in [(32, 31), (0, 0)] {
+            receiver.on_packet(seq, distance);
+            receiver.store(seq, distance);
+        }
+        assert!(!receiver.is_in_turn(32), "1 has not come");
+    }
+
+    #[test]
     fn what_is_too_far_ahead_is_not_stored() {
         let mut receiver = Receiver::new(0xFF);
         assert_eq!(receiver.on_packet(33, 0), Arrival::Unwanted);
@@ -580,8 +621,8 @@ mod tests {
         for _ in 0..200 {
             sender.send();
         }
-        assert_eq!(sender.resume(WINDOW_NARROW, 0xFF, 1, 201), None, "more than was sent");
-        assert_eq!(sender.resume(WINDOW_NARROW, 0xFF, 1, 10), Some(10));
+        assert_eq!(sender.resume(WINDOW_NARROW, 0xFF, 1, 10), 10);
+        assert_eq!(sender.resume(WINDOW_NARROW, 0xFF, 1, 9), 0, "an old one");
         let again: Vec<u32> = (0..300).map_while(|_| transmit(&mut sender)).collect();
         assert_eq!(again, (10..138).collect::<Vec<_>>(), "the narrow window holds for repetitions, too");
         assert_eq!(sender.on_ack(138, 0).count, 128);

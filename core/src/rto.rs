@@ -10,6 +10,8 @@ const INITIAL_US: u32 = 250_000;
 const FLOOR_US: u32 = 20_000;
 /// Back-off ends here: between two peers there is no congestion to yield to, and a line that comes back is used soon.
 const CEILING_US: u32 = 500_000;
+/// A round trip that takes longer is not worth following.
+const LONGEST_US: u32 = 60_000_000;
 
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Rto {
@@ -73,22 +75,34 @@ impl Rto {
         self.timed = None;
     }
 
-    /// The time-out in microseconds.
-    pub(crate) fn micros(&self) -> u32 {
+    /// What a round trip hardly ever exceeds, in microseconds.
+    pub(crate) fn round_trip(&self) -> u32 {
         let base = match self.srtt {
             0 => INITIAL_US.max(self.frame.saturating_mul(4)),
-            // A frame more or less in the way is the granularity (RFC 6298, 2.3).
-            srtt => srtt.saturating_add(self.variation.saturating_mul(4).max(self.frame)),
+            // The granularity (RFC 6298, 2.3): our frame, the one in the way, and the one that brings the answer may each
+            // be the largest, or hardly anything.
+            srtt => srtt.saturating_add(self.variation.saturating_mul(4).max(self.frame.saturating_mul(3))),
         };
         // Our frame, the one that the peer is sending meanwhile, and the one that brings the acknowledgement.
+        base.max(self.frame.saturating_mul(3))
+    }
+
+    /// Whether it is worth while to ask before it ends: the answer is here in half the time.
+    pub(crate) fn asks_first(&self) -> bool {
+        self.srtt > 0 && self.round_trip() <= self.micros() / 2
+    }
+
+    /// The time-out in microseconds.
+    pub(crate) fn micros(&self) -> u32 {
+        let base = self.round_trip();
         let floor = self.frame.saturating_mul(3).max(FLOOR_US);
         let base = base.max(floor);
-        let ceiling = CEILING_US.max(floor);
+        let ceiling = CEILING_US.max(base);
         u32::try_from(u64::from(base) << self.backoff).unwrap_or(u32::MAX).min(ceiling)
     }
 
     fn sample(&mut self, rtt: u32) {
-        let rtt = rtt.clamp(1, CEILING_US);
+        let rtt = rtt.clamp(1, LONGEST_US);
         if self.srtt == 0 {
             self.srtt = rtt;
             self.variation = rtt / 2;

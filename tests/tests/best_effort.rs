@@ -126,7 +126,7 @@ fn a_publisher_that_is_too_fast_is_held_back_not_dropped() {
     let (mut sim, publisher, reader) = one_way(Setup::new(1).baud(9_600), window(400));
     sim.establish();
     let mut taken = 0;
-    while sim[A].publish(publisher, &[1; 20]).is_ok() {
+    while sim[A].publish(publisher, &[1; 16]).is_ok() {
         taken += 1;
         assert!(taken < 100, "there is no end to the room");
     }
@@ -197,7 +197,7 @@ fn the_sender_of_a_withdrawn_interest_drops_what_waits() {
     let publisher = sim[A].intent(&IMU, SHOUT);
     let reader = sim[B].interest(&IMU, window(200));
     sim.establish();
-    while sim[A].publish(publisher, &[1; 20]).is_ok() {}
+    while sim[A].publish(publisher, &[1; 16]).is_ok() {}
     sim[B].withdraw(reader);
     sim.run(1_000);
     assert_eq!(sim[A].endpoint.unsent_best_effort(), 0);
@@ -205,7 +205,6 @@ fn the_sender_of_a_withdrawn_interest_drops_what_waits() {
 }
 
 #[test]
-#[ignore = "open: a serial frame has no number, and nobody looks at the message's own count"]
 fn a_frame_that_comes_twice_brings_no_message_twice() {
     let line = LineConfig { frame_duplication: 0.5, ..LineConfig::clean(115_200) };
     let (mut sim, publisher, reader) = one_way(Setup::new(1).line(line), window(400));

@@ -144,7 +144,7 @@ fn a_quiet_or_healthy_line_is_not_diagnosed() {
 
 #[test]
 fn silence_is_noticed_after_three_seconds_and_the_line_may_return() {
-    for outage in [3_100, 5_000, 60_000] {
+    for outage in [3_100, 5_000, 12_000, 60_000] {
         let (mut sim, publisher, reader) = one_way(Setup::new(outage));
         sim.establish();
         sim.run(10_000);
@@ -152,16 +152,20 @@ fn silence_is_noticed_after_three_seconds_and_the_line_may_return() {
         let cut_at = sim.now;
         sim.run(outage);
         for who in Who::BOTH {
-            let lost =
-                sim[who].app.events.iter().find(|(_, event)| *event == Event::Lost(LostReason::Silence));
-            let (at, _) = *lost.expect("the silence was noticed");
+            let noticed = Event::Degraded(LostReason::Silence);
+            let silent = sim[who].app.events.iter().find(|(_, event)| *event == noticed);
+            let (at, _) = *silent.expect("the silence was noticed");
             // The last frame came within the ping interval before the cut.
             assert!((1_900_000..=3_000_000).contains(&(at - cut_at)), "{who:?} {}", at - cut_at);
-            assert_eq!(sim[who].app.count(Event::Lost(LostReason::Silence)), 1, "told once");
+            assert_eq!(sim[who].app.count(noticed), 1, "told once");
+            let given_up = usize::from(outage > 13_000);
+            assert_eq!(sim[who].app.count(Event::Lost(LostReason::Silence)), given_up, "after 10 s more");
         }
         sim.cut(false);
         let back = |sim: &Sim| Who::BOTH.iter().all(|who| sim[*who].endpoint.is_established());
         assert!(sim.run_until(1_500, back), "the line has returned");
+        let resumed = Event::Established { resumed: true };
+        assert!(Who::BOTH.iter().all(|who| sim[*who].app.count(resumed) == usize::from(outage < 13_000)));
         assert!(sim.run_until(1_000, |sim| sim[A].has_audience(publisher)));
         sim[A].publish(publisher, b"again").unwrap();
         sim.run(100);

@@ -141,7 +141,7 @@ fn intervals_may_differ_from_side_to_side() {
     // Each notices silence after its own time.
     sim.cut(true);
     let begin = sim.now;
-    assert!(sim.run_until(600, |sim| sim[B].saw(Event::Lost(LostReason::Silence))));
-    assert!(sim.run_until(6_000, |sim| sim[A].saw(Event::Lost(LostReason::Silence))));
+    assert!(sim.run_until(600, |sim| sim[B].saw(Event::Degraded(LostReason::Silence))));
+    assert!(sim.run_until(6_000, |sim| sim[A].saw(Event::Degraded(LostReason::Silence))));
     assert!(sim.now - begin > 4_000_000);
 }

@@ -182,7 +182,7 @@ fn a_lost_peer_is_its_own_outcome() {
     sim.request(A, &ADD, b"?", CallOptions { timeout: Duration::from_secs(60), ..ASK }).unwrap();
     sim.run(50);
     sim.cut(true);
-    sim.run(4_000);
+    sim.run(14_000);
     assert_eq!(heard(&sim), [Heard::Lost, Heard::Lost]);
     assert_eq!(sim.request(A, &ADD, b"?", ASK), Err(nb::Error::Other(RequestError::Disconnected)));
     // An answer to a request of an earlier session goes nowhere.

@@ -296,10 +296,13 @@ impl Core {
             (false, false) => (0, record.len as usize),
         };
         let chosen = Chosen { header, payload, offset: start, len, done: false };
-        if chosen.len(self.link.framing.seq_width(), true) > room {
+        // What was sent in a frame that was too large for the line goes alone, the others share smaller ones.
+        let need = chosen.len(self.link.framing.seq_width(), true);
+        if need > room || (fill.rank.is_some() || fill.has_reports) && need > fill.room(room) {
             return None;
         }
         self.sender.repeat(offset);
+        self.proof = None;
         self.counters.retransmitted = self.counters.retransmitted.wrapping_add(1);
         self.on_reliable_sent(t, id, seq, false, fill, now);
         Some(chosen)
@@ -351,6 +354,12 @@ impl Core {
         };
         let used = fill.rank.is_some() || fill.has_reports;
         let need = whole.len(width, true);
+        let fits = need <= room && (!used || need <= fill.room(room));
+        if fits && record.is(flag::LARGE) && record.offset == 0 {
+            // The frames of this link are larger than those of the one before.
+            self.outbox.set_large(t.tx, id, false);
+        }
+        let record = Outbox::record(t.tx, id);
         let splits = self.has(CAPABILITY_FRAGMENTS)
             && (record.is(flag::LARGE)
                 || need > fill.limit
@@ -359,7 +368,7 @@ impl Core {
                         || self.needs_fragments(slot, record.len as usize)));
         if !splits {
             // It goes alone if it is more than a frame should have.
-            if need > room || used && need > fill.room(room) {
+            if !fits {
                 return None;
             }
             self.on_message_sent(t, index, &record, reliable.then_some((id, seq, distance)), true, fill, now);
@@ -382,7 +391,7 @@ impl Core {
         if reliable && !self.outbox.can_launch_fragment(t.tx, id) {
             return None;
         }
-        self.outbox.begin_fragments(t.tx, id);
+        self.outbox.set_large(t.tx, id, true);
         let end = len == left as usize;
         let fragment = match reliable {
             true => {
@@ -446,7 +455,8 @@ impl Core {
         fill.leads = true;
         self.rto.on_transmit(seq, new, now);
         if !self.link.lossless && !self.timers.is_set(Timer::Retransmit) {
-            self.timers.set(Timer::Retransmit, now.plus_micros(self.rto.micros().into()));
+            let at = self.patience(now);
+            self.timers.set(Timer::Retransmit, at);
         }
     }
 

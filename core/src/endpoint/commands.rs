@@ -18,6 +18,9 @@ use crate::time::{Duration, Instant};
 use crate::timers::Lapse;
 use crate::wire::Writer;
 
+/// CLOSE is not acknowledged, and who sends it may not be there to say it again: on a link that loses it is sent so often.
+const CLOSES: u8 = 3;
+
 impl Core {
     pub(super) fn declare_intent(
         &mut self,
@@ -288,7 +291,7 @@ impl Core {
             Phase::Established => {
                 self.end_session(t, FailReason::SessionLost);
                 // The seeds stay, to send CLOSE, and again if the peer goes on.
-                self.close_due = true;
+                self.close_due = if self.link.lossless { 1 } else { CLOSES };
                 self.close_code = code;
             }
             Phase::Connecting if self.suspended.is_some() => self.end_session(t, FailReason::SessionLost),

@@ -97,7 +97,7 @@ impl Core {
                 if !ends_with_close(packets)
                     && now.micros_since(self.close_sent) >= u64::from(CLOSE_RETRY_MS) * 1000
                 {
-                    self.close_due = true;
+                    self.close_due = self.close_due.max(1);
                 }
                 return false;
             }
@@ -241,6 +241,13 @@ impl Core {
             Packet::Pong { id, held, clock, dropped } => {
                 self.ping.on_pong(id, held, clock, now);
                 self.counters.peer_dropped_no_room = dropped;
+                if let Some((_, next)) = self.proof.take_if(|proof| proof.0 == id)
+                    && self.link.ordered
+                {
+                    // The acknowledgement stands before the PONG.
+                    let lost = self.sender.on_proof(next);
+                    self.count_lost(t, lost);
+                }
             }
             Packet::Taken { route, messages, bytes } => {
                 let slot =
@@ -309,17 +316,22 @@ impl Core {
             return;
         }
         self.land(t, count);
-        for offset in (0..u64::BITS).filter(|offset| lost >> offset & 1 == 1) {
-            // One packet stands for its frame.
-            if self.outbox.nth(t.tx, offset).is_some_and(|(_, record)| record.is(flag::LEADS)) {
-                self.sizing.on_lost();
-            }
-        }
+        self.count_lost(t, lost);
         self.rto.on_ack(self.sender.acked(), now);
         if self.sender.in_flight() == 0 || self.link.lossless {
             self.timers.stop(Timer::Retransmit);
         } else {
-            self.timers.set(Timer::Retransmit, now.plus_micros(self.rto.micros().into()));
+            let at = self.patience(now);
+            self.timers.set(Timer::Retransmit, at);
+        }
+    }
+
+    /// These packets under way are lost: one stands for its frame.
+    fn count_lost(&mut self, t: &Tables<'_>, lost: u64) {
+        for offset in (0..u64::BITS).filter(|offset| lost >> offset & 1 == 1) {
+            if self.outbox.nth(t.tx, offset).is_some_and(|(_, record)| record.is(flag::LEADS)) {
+                self.sizing.on_lost();
+            }
         }
     }
 
@@ -345,7 +357,7 @@ impl Core {
     }
 
     /// What waited for a packet that was missing may have its turn now.
-    fn hand_on(&mut self, t: &mut Tables<'_>) -> bool {
+    fn hand_on(&self, t: &mut Tables<'_>) -> bool {
         let mut news = false;
         for slot in t.routes.iter_mut().filter(|slot| slot.inbox.has_waiting()) {
             news |= slot.inbox.advance(t.rx, |key| is_in_turn(&self.receiver, key));
@@ -569,7 +581,7 @@ impl Core {
             },
             // No number, and the one of control records.
             InterestBody::Declared { .. } if matches!(number, CONTROL_ROUTE | u16::MAX) => {
-                self.on_malformed()
+                self.on_malformed();
             }
             InterestBody::Declared { window, backlog, name, ttl_ms, schema } => {
                 let found = routes::find(t.routes, &name, schema);

@@ -29,7 +29,7 @@ impl Core {
         match self.phase {
             Phase::New | Phase::NoLink => false,
             Phase::Connecting => self.handshake.wants_hello(),
-            Phase::Closed => self.close_due || self.handshake.wants_hello(),
+            Phase::Closed => self.close_due > 0 || self.handshake.wants_hello(),
             Phase::Established => {
                 self.handshake.wants_hello()
                     || self.receiver.ack_due()
@@ -67,8 +67,8 @@ impl Core {
         let content = if self.phase == Phase::Closed { FRAME_MIN } else { self.content_max() };
         let mut w = Writer::new(sealer.area(out, content)?);
         let mut leads = false;
-        if self.close_due {
-            self.close_due = false;
+        if self.close_due > 0 {
+            self.close_due -= 1;
             self.close_sent = now;
             // With a last PING, so that the peer knows its losses to the end.
             let ping = Packet::Ping { id: self.ping.on_send(now), sent: self.sent_best_effort };
@@ -184,6 +184,7 @@ impl Core {
         if self.ping_due && w.room() >= 6 {
             let id = self.ping.on_send(now);
             append(w, &Packet::Ping { id, sent: self.sent_best_effort }, width);
+            self.proof = Some((id, self.sender.next()));
             self.ping_due = false;
             self.timers.set(Timer::Ping, now.plus_millis(self.ping_every_ms));
         }

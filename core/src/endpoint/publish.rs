@@ -123,9 +123,10 @@ impl Core {
         let flags = if class == Class::Reliable { flag::RELIABLE } else { 0 }
             | if head > 0 { flag::EXPIRES } else { 0 }
             | if slot.has(local::LATEST) { flag::KEPT } else { 0 };
-        let record = Record::new(len as u32, flags, route.index, 0);
         let reliable = class == Class::Reliable;
-        let splits = reliable && self.needs_fragments(slot, len);
+        let splits = reliable && listens && self.needs_fragments(slot, len);
+        let flags = if splits { flags | flag::LARGE } else { flags };
+        let record = Record::new(len as u32, flags, route.index, 0);
         if chain.overflowed || splits && !self.outbox.has_room_for_fragments(tx_len, chain) {
             return Err(nb::Error::WouldBlock);
         }
@@ -237,6 +238,8 @@ impl Core {
             slot.local &= !local::GIVE;
         } else if !reliable || slot.credit() >= cost(&record) && slot.tickets.may_mark() {
             slot.local &= !local::GIVE;
+            let splits = reliable && self.needs_fragments(slot, record.len as usize);
+            self.outbox.set_large(t.tx, id, splits);
             self.send_kept(t, index, id, record, false);
         }
     }

@@ -59,6 +59,7 @@ impl Core {
         self.next_route = 0;
         self.suspended = None;
         self.resumed = false;
+        self.proof = None;
         self.last_mark = None;
         self.squeezed = false;
         self.records_wait = false;
@@ -68,7 +69,7 @@ impl Core {
         t.routes.iter_mut().filter(|slot| slot.name.is_some()).for_each(Slot::on_session);
         self.tables_due = true;
         self.events_due = true;
-        self.close_due = false;
+        self.close_due = 0;
         self.phase = Phase::Established;
         self.timers.stop_all();
         self.timers.set(Timer::Silence, now.plus_millis(self.silence_ms));
@@ -120,22 +121,22 @@ impl Core {
     /// A handshake is complete. The session goes on if both sides say so and this link can carry it.
     pub(super) fn resumes(&self, body: &HelloBody) -> bool {
         let fits = self.room_on_link(self.frame_max.min(body.frame_max as usize)) >= self.session_room;
-        let Mode::Resume { session, next } = body.mode else { return false };
-        let ahead = u32::from(next.wrapping_sub(self.sender.acked() as u16));
-        self.has_session() && session == self.session_id() && fits && ahead <= self.sender.in_flight()
+        let Mode::Resume { session, .. } = body.mode else { return false };
+        self.has_session() && session == self.session_id() && fits
     }
 
     /// The session goes on over this link.
     pub(super) fn resume(&mut self, t: &mut Tables<'_>, body: &HelloBody, now: Instant) {
         let Mode::Resume { next, .. } = body.mode else { return };
         let (window, mask, reorder) = self.numbering();
-        let count = self.sender.resume(window, mask, reorder, next).unwrap_or(0);
+        let count = self.sender.resume(window, mask, reorder, next);
         self.land(t, count);
         self.receiver.resume(mask);
         self.session_max = self.frame_max.min(body.frame_max as usize);
         self.rto = Rto::start(self.link.line_time_us(Framing::wire_max(self.session_max)));
         self.seed_in = Some(self.seed_kept);
         self.ping.on_resume();
+        self.proof = None;
         self.ping_due = true;
         self.ping_every_ms = self.ping_ms.min((body.silence_ms / 3).max(1));
         self.probes = 0;

@@ -24,6 +24,7 @@ use crate::rto::Rto;
 use crate::sizing::Sizing;
 use crate::time::{Duration, Instant};
 use crate::timers::{Timer, Timers};
+use crate::wire::crc32c;
 
 /// Where an endpoint stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -132,10 +133,15 @@ pub(super) struct Core {
     pub(super) records_wait: bool,
     /// How many probes in a row have brought no room: each doubles the wait for the next.
     pub(super) probes: u8,
+    /// The PING that is under way, and the number that the next packet had when it left: what left before it has come, or
+    /// is lost, when its PONG is here.
+    pub(super) proof: Option<(u8, u32)>,
+    /// A PING asks what became of the packets under way.
+    pub(super) asked: bool,
     /// Whether some place in a table has something to send.
     pub(super) tables_due: bool,
-    /// Whether to send CLOSE.
-    pub(super) close_due: bool,
+    /// How many times CLOSE is to be sent.
+    pub(super) close_due: u8,
     /// Its code, kept to say it again.
     pub(super) close_code: u32,
     pub(super) close_sent: Instant,
@@ -207,8 +213,10 @@ impl Core {
             squeezed: false,
             records_wait: false,
             probes: 0,
+            proof: None,
+            asked: false,
             tables_due: false,
-            close_due: false,
+            close_due: 0,
             close_code: 0,
             close_sent: Instant::ZERO,
             requests_held: 0,
@@ -294,7 +302,7 @@ impl Core {
         self.unframed = 0;
         self.framed = false;
         self.diagnosis = 0;
-        self.close_due = false;
+        self.close_due = 0;
         self.frames_sent = 0;
         self.last_mark = None;
         self.timers.stop_link();
@@ -333,7 +341,7 @@ impl Core {
         self.handshake.stop();
         self.seed_in = None;
         self.timers.stop_link();
-        self.close_due = false;
+        self.close_due = 0;
         self.phase = Phase::NoLink;
     }
 
@@ -378,10 +386,7 @@ impl Core {
             self.ping_due = true;
         }
         if self.timers.expired(Timer::Retransmit, now) {
-            self.sizing.on_timeout(self.rto.backoff());
-            self.rto.on_timeout();
-            self.sender.on_timeout();
-            log!("retransmission time-out");
+            self.on_unheard(now);
         }
         if self.timers.expired(Timer::Diagnosis, now) && !self.framed && self.unframed >= DIAGNOSIS_BYTES {
             log!("{=u32} bytes and no frame: wrong baud rate?", self.unframed);
@@ -390,6 +395,29 @@ impl Core {
         if self.timers.expired(Timer::Lapse, now) {
             self.on_lapse(t, now);
         }
+    }
+
+    /// Nothing was acknowledged for a while. On a link that keeps the order a PING finds out what is lost, if that is
+    /// quicker than the time-out; else all is repeated.
+    fn on_unheard(&mut self, now: Instant) {
+        if self.link.ordered && !self.asked && self.rto.asks_first() {
+            self.asked = true;
+            self.ping_due = true;
+            self.timers.set(Timer::Retransmit, now.plus_micros(self.rto.micros().into()));
+            return;
+        }
+        self.asked = false;
+        self.sizing.on_timeout(self.rto.backoff());
+        self.rto.on_timeout();
+        self.sender.on_timeout();
+        log!("retransmission time-out");
+    }
+
+    /// How long to wait for an acknowledgement before something is done.
+    pub(super) fn patience(&mut self, now: Instant) -> Instant {
+        self.asked = false;
+        let asks = self.link.ordered && self.rto.asks_first();
+        now.plus_micros(if asks { self.rto.round_trip() } else { self.rto.micros() }.into())
     }
 
     fn set_greeting_timer(&mut self, now: Instant) {
@@ -466,9 +494,10 @@ impl Core {
         self.peer.capabilities & capability != 0
     }
 
-    /// What names the session to the peer.
-    pub(super) const fn session_id(&self) -> u32 {
-        self.seed_out ^ self.seed_kept
+    /// What names the session to the peer: the same on both sides.
+    pub(super) fn session_id(&self) -> u32 {
+        let (low, high) = (self.seed_out.min(self.seed_kept), self.seed_out.max(self.seed_kept));
+        crc32c(&(u64::from(high) << 32 | u64::from(low)).to_le_bytes())
     }
 
     pub(super) fn diagnosis(&mut self) -> Option<Diagnosis> {

@@ -137,7 +137,7 @@ impl<S: Storage> App<S> {
         match event {
             Event::Audience { present: true, .. } => self.next_sample = now,
             Event::Lost(_) | Event::Degraded(_) | Event::RouteConflict { .. } | Event::Diagnosis(_) => {
-                self.status.errors += 1
+                self.status.errors += 1;
             }
             _ => {}
         }
