@@ -1,8 +1,8 @@
 //! The simulator: two endpoints, a virtual clock and a seeded line, on which every behavioural test runs.
 //!
-//! Real time never passes in here. The clock jumps to the next thing that happens: a piece of a frame arrives, a
-//! deadline of an endpoint, the line is free for the next frame, an application wants to do something. The same seed
-//! gives the same run, byte by byte.
+//! Real time never passes in here, but for [`proxy`]. The clock jumps to the next thing that happens: a piece of a
+//! frame arrives, a deadline of an endpoint, the line is free for the next frame, an application wants to do something.
+//! The same seed gives the same run, byte by byte.
 //!
 //! | module | |
 //! |---|---|
@@ -17,6 +17,7 @@
 //! | [`forge`] | frames made by hand, and frames taken apart |
 //! | [`chaos`] | hostile material |
 //! | [`corruption`] | damaged frames, and how many pass for good ones |
+//! | [`proxy`] | a bad line between two real programs |
 //! | [`seeds`] | many runs of one story; a failing one prints the line that reproduces it |
 //!
 //! ```
@@ -45,6 +46,7 @@ pub mod forge;
 pub mod line;
 pub mod memory;
 pub mod names;
+pub mod proxy;
 pub mod rng;
 pub mod seeds;
 pub mod side;
