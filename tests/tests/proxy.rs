@@ -196,6 +196,26 @@ fn an_outage_loses_bytes_and_not_the_connection() {
 }
 
 #[test]
+fn a_direction_is_cut_by_hand_and_mended() {
+    let (proxy, mut near, mut far) = tcp(&Plan::default());
+    let mut came = [0; 4];
+    proxy.cut(true, true);
+    proxy.cut(false, false);
+    near.write_all(b"one ").unwrap();
+    far.read_exact(&mut came).unwrap();
+    proxy.cut(true, false);
+    near.write_all(b"two ").unwrap();
+    far.write_all(b"back").unwrap();
+    near.read_exact(&mut came).unwrap();
+    assert_eq!(&came, b"back");
+    drop(near);
+    assert_eq!(far.read_to_end(&mut Vec::new()).unwrap(), 0);
+    drop(far);
+    let report = waited(proxy);
+    assert_eq!((report.there.cut, report.back.cut), (4, 0));
+}
+
+#[test]
 fn the_program_does_the_same_and_says_what_it_did() {
     let program = || Command::new(env!("CARGO_BIN_EXE_proxy"));
     let far = TcpListener::bind("127.0.0.1:0").unwrap();

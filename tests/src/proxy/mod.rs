@@ -39,6 +39,7 @@ use std::io;
 use std::net::TcpListener;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 
 use end::{End, Terminal, accept, dial};
@@ -89,6 +90,8 @@ impl fmt::Display for Report {
 pub struct Proxy {
     ends: [String; 2],
     stop: Stop,
+    /// Which directions somebody has cut by hand.
+    down: Arc<[AtomicBool; 2]>,
     thread: Option<JoinHandle<io::Result<Report>>>,
 }
 
@@ -102,12 +105,12 @@ impl Proxy {
         let listener = TcpListener::bind(listen)?;
         let ends = [listener.local_addr()?.to_string(), dial.to_owned()];
         let (address, plan) = (dial.to_owned(), *plan);
-        Self::start(ends, move |stop| {
+        Self::start(ends, move |stop, down| {
             let Some(near) = accept(&listener, stop.as_fd())? else { return Ok(Report::default()) };
             // One peer is all that it takes; who comes later shall not wait.
             drop(listener);
             let Some(far) = self::dial(&address, stop.as_fd())? else { return Ok(Report::default()) };
-            Relay::new([End::socket(near)?, End::socket(far)?], &plan).run(stop.as_fd())
+            Relay::new([End::socket(near)?, End::socket(far)?], &plan).run(stop.as_fd(), &down)
         })
     }
 
@@ -119,22 +122,33 @@ impl Proxy {
         let (near, far) = (Terminal::open()?, Terminal::open()?);
         let ends = [near.path.clone(), far.path.clone()];
         let relay = Relay::new([End::Terminal(near), End::Terminal(far)], plan);
-        Self::start(ends, move |stop| relay.run(stop.as_fd()))
+        Self::start(ends, move |stop, down| relay.run(stop.as_fd(), &down))
     }
 
     fn start(
         ends: [String; 2],
-        work: impl FnOnce(OwnedFd) -> io::Result<Report> + Send + 'static,
+        work: impl FnOnce(OwnedFd, Arc<[AtomicBool; 2]>) -> io::Result<Report> + Send + 'static,
     ) -> io::Result<Self> {
         let (stopped, stop) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?;
-        let thread = std::thread::Builder::new().name("proxy".to_owned()).spawn(move || work(stopped))?;
-        Ok(Self { ends, stop: Stop(Arc::new(stop)), thread: Some(thread) })
+        let down = Arc::<[AtomicBool; 2]>::default();
+        let thread = std::thread::Builder::new().name("proxy".to_owned()).spawn({
+            let down = Arc::clone(&down);
+            move || work(stopped, down)
+        })?;
+        Ok(Self { ends, stop: Stop(Arc::new(stop)), down, thread: Some(thread) })
     }
 
     /// Where programs find the two ends: `HOST:PORT`, or the path of a terminal.
     #[must_use]
     pub fn ends(&self) -> &[String; 2] {
         &self.ends
+    }
+
+    /// From now on `there` and `back` say which directions are cut, besides the outages of the plan.
+    pub fn cut(&self, there: bool, back: bool) {
+        for (direction, down) in self.down.iter().zip([there, back]) {
+            direction.store(down, Ordering::SeqCst);
+        }
     }
 
     /// Stops it from elsewhere.

@@ -6,6 +6,7 @@
 use std::collections::VecDeque;
 use std::io;
 use std::os::fd::BorrowedFd;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags};
@@ -113,8 +114,9 @@ impl Relay {
         Self { ends, directions, cuts, begin: now, moved: now }
     }
 
-    /// Goes on until both ends are closed, or `stop` can be read.
-    pub(super) fn run(mut self, stop: BorrowedFd<'_>) -> io::Result<Report> {
+    /// Goes on until both ends are closed, or `stop` can be read. A direction that is `down` lets
+    /// nothing through.
+    pub(super) fn run(mut self, stop: BorrowedFd<'_>, down: &[AtomicBool; 2]) -> io::Result<Report> {
         let mut input = [0; INPUT];
         while !self.is_over() {
             let ready = match self.wait(stop)? {
@@ -123,7 +125,7 @@ impl Relay {
             };
             for (from, flags) in ready.into_iter().enumerate() {
                 self.output(1 - from, flags);
-                self.input(from, flags, &mut input);
+                self.input(from, flags, down, &mut input);
             }
             self.finish();
         }
@@ -157,7 +159,7 @@ impl Relay {
         Ok(Some(places.map(|place| place.map_or(PollFlags::empty(), |at| fds[at].revents()))))
     }
 
-    fn input(&mut self, from: usize, flags: PollFlags, buffer: &mut [u8]) {
+    fn input(&mut self, from: usize, flags: PollFlags, down: &[AtomicBool; 2], buffer: &mut [u8]) {
         let hung_up = PollFlags::HUP | PollFlags::ERR | PollFlags::NVAL;
         if !self.directions[from].wants_input() || !flags.intersects(PollFlags::IN | hung_up) {
             return;
@@ -165,7 +167,7 @@ impl Relay {
         match self.ends[from].read(buffer) {
             Step::Moved(count) => {
                 let now = self.begin.elapsed();
-                let down = self.cuts.is_down(now);
+                let down = self.cuts.is_down(now) | down[from].load(Ordering::SeqCst);
                 self.directions[from].take(now, down, &buffer[..count]);
                 // Not only when the system asks for it: it nearly always takes it.
                 self.output(from, PollFlags::OUT);
