@@ -185,7 +185,9 @@ impl Connection {
         let told = |engine: &Engine| {
             engine.is_written() && !engine.endpoint.wants_transmit() && engine.endpoint.unacknowledged() == 0
         };
-        let _ = self.shared().wait_sent(Some(linger(until)), told);
+        // Such a line may be dead for a while and come back: worth waiting for as long as there is a session.
+        let told_by = if self.shared().line.link.lossless { Some(linger(until)) } else { until };
+        let _ = self.shared().wait_sent(told_by, told);
         let mut engine = self.shared().lock();
         if engine.over.is_some() {
             return flushed;
