@@ -1,4 +1,5 @@
-//! `tieline pub --reliable` into `tieline sub` through a bad line: the output is the input, whatever the line does.
+//! `tieline pub --reliable` into `tieline sub` through a bad line: the output is the input, whatever the line
+//! does.
 //!
 //! The line is `tieline_tests::proxy`. Each story runs with several seeds at once; a failure names its seed.
 

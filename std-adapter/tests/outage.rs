@@ -7,7 +7,8 @@ use tieline_std::{Address, Connection, IntentOptions, InterestOptions, Listener,
 use tieline_tests::proxy::{Plan, Proxy};
 
 const LONG: Duration = Duration::from_secs(20);
-/// Shorter than the silence after which a line counts as lost, longer than anything that waits for a line that works.
+/// Shorter than the silence after which a line counts as lost, longer than anything that waits for a line
+/// that works.
 const OUTAGE: Duration = Duration::from_millis(1200);
 
 fn name() -> &'static RouteName {

@@ -1,8 +1,8 @@
 //! The simulator: two endpoints, a virtual clock and a seeded line, on which every behavioural test runs.
 //!
-//! Real time never passes in here, but for [`proxy`]. The clock jumps to the next thing that happens: a piece of a
-//! frame arrives, a deadline of an endpoint, the line is free for the next frame, an application wants to do something.
-//! The same seed gives the same run, byte by byte.
+//! Real time never passes in here, but for [`proxy`]. The clock jumps to the next thing that happens: a piece
+//! of a frame arrives, a deadline of an endpoint, the line is free for the next frame, an application wants to
+//! do something. The same seed gives the same run, byte by byte.
 //!
 //! | module | |
 //! |---|---|

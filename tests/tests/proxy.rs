@@ -79,7 +79,8 @@ fn a_side_that_does_not_read_holds_up_its_writer_and_not_the_other_direction() {
     let begin = Instant::now();
     let mut stuck_since = None;
     let mut written = 0;
-    // Nobody reads: until the buffers of the system, and the proxy's, are full and nothing has moved for a while.
+    // Nobody reads: until the buffers of the system, and the proxy's, are full and nothing has moved for a
+    // while.
     while stuck_since.is_none_or(|since: Instant| since.elapsed() < Duration::from_millis(300)) {
         assert!(begin.elapsed() < LIMIT, "{written} bytes and no end");
         match near.write(&[7; 64 * 1024]) {
@@ -239,7 +240,7 @@ fn the_program_does_the_same_and_says_what_it_did() {
 
     for (args, said) in [
         (["tcp", "127.0.0.1:0", "x:1", "--both", "bits=2"].as_slice(), "probability from 0 to 1"),
-        (&["pty", "--both", "bit=0.1"], "there are bits, loss"),
+        (&["pty", "--both", "bit=0.1"], "is no fault: bits, loss"),
         (&["pty", "--cuts", "500"], "EVERY/LASTS"),
         (&["pty", "--cuts", "9-3/5"], "the smaller number"),
     ] {

@@ -1,4 +1,5 @@
-//! `proxy`: a bad line between two programs, for trying things by hand. [`tieline_tests::proxy`] does the work.
+//! `proxy`: a bad line between two programs, for trying things by hand. [`tieline_tests::proxy`] does the
+//! work.
 #![forbid(unsafe_code)]
 
 use std::io::Write;
@@ -10,12 +11,13 @@ use tieline_tests::proxy::{Cuts, Faults, Plan, Proxy};
 
 /// A bad line between two programs: flips, loses, inserts and repeats bytes, and is cut now and then.
 ///
-/// FAULTS is a list of name=value, with commas. Probabilities: bits (a bit is flipped), loss (a byte is lost), burst (a
-/// burst of loss begins), insert (a byte is inserted), twice (a chunk is repeated). Numbers: burst-max (bytes, 40
-/// unless stated), chunk (bytes are passed on in chunks of 1 to that many). cuts=CUTS: outages of that direction alone.
+/// FAULTS is a list of name=value, with commas. Probabilities: bits (a bit is flipped), loss (a byte is
+/// lost), burst (a burst of loss begins), insert (a byte is inserted), twice (a chunk is repeated). Numbers:
+/// burst-max (bytes, 40 unless stated), chunk (bytes are passed on in chunks of 1 to that many). cuts=CUTS:
+/// outages of that direction alone.
 ///
-/// CUTS is EVERY/LASTS in milliseconds, each a number or LOW-HIGH, as in 500-3000/200-2500: it works for 0.5 to 3 s, then
-/// is cut for 0.2 to 2.5 s, and so on. What comes meanwhile is lost; TCP connections stay open.
+/// CUTS is EVERY/LASTS in milliseconds, each a number or LOW-HIGH, as in 500-3000/200-2500: it works for 0.5
+/// to 3 s, then is cut for 0.2 to 2.5 s, and so on. What comes meanwhile is lost; TCP connections stay open.
 ///
 /// Ends when both ends are closed, or with Ctrl-C, and then says what it did.
 #[derive(Debug, Parser)]
@@ -102,7 +104,7 @@ fn faults(text: &str) -> Result<Faults, String> {
             "cuts" => faults.cuts = Some(cuts(value)?),
             _ => {
                 return Err(format!(
-                    "`{name}` is no fault; there are bits, loss, burst, insert, twice, burst-max, chunk and cuts"
+                    "`{name}` is no fault: bits, loss, burst, insert, twice, burst-max, chunk and cuts are"
                 ));
             }
         }

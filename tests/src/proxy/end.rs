@@ -105,8 +105,8 @@ fn moved(result: Result<usize, Errno>) -> Step {
 pub(super) struct Terminal {
     master: OwnedFd,
     pub(super) path: String,
-    /// Without anybody who has it open, a terminal is hung up and forgets its settings. Pulled when the program's first
-    /// bytes come.
+    /// Without anybody who has it open, a terminal is hung up and forgets its settings. Pulled when the
+    /// program's first bytes come.
     plug: Option<File>,
 }
 
@@ -172,7 +172,8 @@ fn dial_once(address: &str) -> io::Result<TcpStream> {
     let mut failed = io::Error::new(io::ErrorKind::NotFound, "the name of the host has no address");
     for address in address.to_socket_addrs()? {
         match TcpStream::connect_timeout(&address, DIAL_ONCE) {
-            // Nobody listens there, and the system gave us the very port that we dial: we would talk to ourselves.
+            // Nobody listens there, and the system gave us the very port that we dial: we would talk to
+            // ourselves.
             Ok(stream) if stream.local_addr()? == stream.peer_addr()? => {
                 failed = io::ErrorKind::ConnectionRefused.into();
             }

@@ -1,7 +1,7 @@
 //! What a bad line does to the bytes of one direction, and when it is cut.
 //!
-//! Invariant: of a byte's fate chance decides by the byte's place in the stream alone, so equal seeds damage equal
-//! streams equally. Where chunks end and what an outage swallows depends on real time, too.
+//! Invariant: of a byte's fate chance decides by the byte's place in the stream alone, so equal seeds damage
+//! equal streams equally. Where chunks end and what an outage swallows depends on real time, too.
 
 use std::collections::VecDeque;
 use std::fmt;

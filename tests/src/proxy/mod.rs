@@ -1,11 +1,11 @@
 //! A proxy that is a bad line: it passes real bytes between two programs and damages them on the way.
 //!
-//! The one part of this crate that lives in real time. It stands between two TCP connections, or between the far sides of
-//! two pseudo-terminals, and knows nothing of what it carries. `cargo run -p tieline-tests --bin proxy -- --help` is the
-//! same as a program.
+//! The one part of this crate that lives in real time. It stands between two TCP connections, or between the
+//! far sides of two pseudo-terminals, and knows nothing of what it carries.
+//! `cargo run -p tieline-tests --bin proxy -- --help` is the same as a program.
 //!
-//! Invariant: it holds a bounded number of bytes, so a side that does not read holds up its writer, as a line does,
-//! and nobody else.
+//! Invariant: it holds a bounded number of bytes, so a side that does not read holds up its writer, as a line
+//! does, and nobody else.
 //!
 //! ```
 //! use std::io::{Read, Write};
@@ -96,8 +96,8 @@ pub struct Proxy {
 }
 
 impl Proxy {
-    /// Listens at `listen` for one peer, for which it then dials `dial` (10 s long if nobody is there yet). Both are
-    /// `HOST:PORT`; port 0 lets the system choose the one to listen at.
+    /// Listens at `listen` for one peer, for which it then dials `dial` (10 s long if nobody is there yet).
+    /// Both are `HOST:PORT`; port 0 lets the system choose the one to listen at.
     ///
     /// # Errors
     /// The address cannot be listened at, or the system gives no thread.
@@ -157,8 +157,8 @@ impl Proxy {
         self.stop.clone()
     }
 
-    /// Waits until both ends are closed. Once one is, the other one has 5 s without a byte to close, too: a terminal's
-    /// program cannot be told that nothing more will come.
+    /// Waits until both ends are closed. Once one is, the other one has 5 s without a byte to close, too: a
+    /// terminal's program cannot be told that nothing more will come.
     ///
     /// # Errors
     /// Nobody was there to be dialled.

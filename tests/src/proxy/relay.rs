@@ -1,7 +1,7 @@
 //! Moves bytes between two ends, both ways, in one thread.
 //!
-//! Invariants: a direction that its sink holds up is not read beyond [`ROOM`], and never holds up the other one.
-//! What has come when an end closes is passed on first. Does not decide what happens to the bytes.
+//! Invariants: a direction that its sink holds up is not read beyond [`ROOM`], and never holds up the other
+//! one. What has come when an end closes is passed on first. Does not decide what happens to the bytes.
 
 use std::collections::VecDeque;
 use std::io;
@@ -16,12 +16,13 @@ use super::faults::{Damage, Schedule};
 use super::{Plan, Report};
 use crate::rng::Rng;
 
-/// A direction that holds that many bytes is not read; a read adds [`INPUT`], and what the faults make of that.
+/// A direction that holds that many bytes is not read; a read adds [`INPUT`], and what the faults make of
+/// that.
 const ROOM: usize = 16 * 1024;
 /// Bytes that are read at once.
 const INPUT: usize = 4096;
-/// Once an end has closed, the other one may be idle that long before it is closed, too: longer than programs wait
-/// for a line that has gone silent.
+/// Once an end has closed, the other one may be idle that long before it is closed, too: longer than programs
+/// wait for a line that has gone silent.
 const LINGER: Duration = Duration::from_secs(5);
 
 #[derive(Debug)]
