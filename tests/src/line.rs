@@ -1,7 +1,7 @@
 //! One direction of a line: it takes frames at its rate and gives pieces of them back, later and perhaps damaged.
 //!
 //! Invariant: what arrives, arrives in the order in which it was sent. Only a duplicated frame or piece comes twice,
-//! right behind itself.
+//! right behind itself, and only where [`LineConfig::reorder`] is set whole frames overtake each other.
 
 use std::collections::VecDeque;
 
@@ -43,6 +43,11 @@ pub struct LineConfig {
     pub frame_duplication: f64,
     /// Probability that a piece arrives twice.
     pub chunk_duplication: f64,
+    /// Probability that a frame is late and others overtake it. Only for a link that may reorder: while it is set
+    /// each frame comes whole, whatever the chunking.
+    pub reorder: f64,
+    /// How late such a frame is at the most, µs.
+    pub reorder_us: u64,
 }
 
 impl LineConfig {
@@ -61,6 +66,8 @@ impl LineConfig {
             frame_loss: 0.0,
             frame_duplication: 0.0,
             chunk_duplication: 0.0,
+            reorder: 0.0,
+            reorder_us: 10_000,
         }
     }
 
@@ -126,11 +133,15 @@ pub struct Line {
     pub frames: u64,
     /// Bytes that were handed to it.
     pub bytes: u64,
+    /// What chance has done to frames and bytes so far, counted one by one.
+    pub faults: u64,
     rng: Rng,
     free_at: u64,
     pieces: VecDeque<Piece>,
     /// Bytes that the burst under way still takes.
     burst_left: u64,
+    /// What is under way does not arrive before this.
+    stalled_until: u64,
 }
 
 impl Line {
@@ -145,10 +156,12 @@ impl Line {
             record: false,
             frames: 0,
             bytes: 0,
+            faults: 0,
             rng,
             free_at: 0,
             pieces: VecDeque::new(),
             burst_left: 0,
+            stalled_until: 0,
         }
     }
 
@@ -161,7 +174,12 @@ impl Line {
     /// When the next piece arrives.
     #[must_use]
     pub fn next_arrival(&self) -> Option<u64> {
-        self.pieces.front().map(|piece| piece.arrives)
+        self.pieces.front().map(|piece| piece.arrives.max(self.stalled_until))
+    }
+
+    /// Nothing arrives until then, and nothing is lost: how an outage of the network looks on a stream.
+    pub const fn stall(&mut self, until: u64) {
+        self.stalled_until = until;
     }
 
     /// A frame leaves now.
@@ -170,8 +188,9 @@ impl Line {
         self.free_at = now + took;
         self.frames += 1;
         self.bytes += frame.len() as u64;
-        let lost =
-            self.rng.chance(self.config.frame_loss) | self.cut | self.losses.pop_front().unwrap_or_default();
+        let by_chance = self.rng.chance(self.config.frame_loss);
+        self.faults += u64::from(by_chance);
+        let lost = by_chance | self.cut | self.losses.pop_front().unwrap_or_default();
         if self.record {
             self.sent.push(Sent { at: now, bytes: frame.to_vec(), lost });
         }
@@ -180,6 +199,7 @@ impl Line {
         }
         self.carry(now, frame);
         if self.rng.chance(self.config.frame_duplication) {
+            self.faults += 1;
             self.carry(self.free_at, frame);
         }
     }
@@ -192,7 +212,8 @@ impl Line {
 
     /// The piece that has arrived, if one has.
     pub fn receive(&mut self, now: u64) -> Option<Vec<u8>> {
-        self.pieces.pop_front_if(|piece| piece.arrives <= now).map(|piece| piece.bytes)
+        let stalled = self.stalled_until > now;
+        self.pieces.pop_front_if(|piece| piece.arrives <= now && !stalled).map(|piece| piece.bytes)
     }
 
     /// The sender dies: what has not left it will not.
@@ -211,6 +232,9 @@ impl Line {
     }
 
     fn carry(&mut self, start: u64, frame: &[u8]) {
+        if self.config.reorder > 0.0 {
+            return self.carry_datagram(start, frame);
+        }
         let mut done = 0;
         while done < frame.len() {
             let rest = frame.len() - done;
@@ -225,9 +249,24 @@ impl Line {
             let arrives = left + self.config.delay_us;
             let arrives = self.pieces.back().map_or(arrives, |piece| piece.arrives.max(arrives));
             let again = self.rng.chance(self.config.chunk_duplication).then(|| bytes.clone());
+            self.faults += u64::from(again.is_some());
             for bytes in [Some(bytes), again].into_iter().flatten().filter(|bytes| !bytes.is_empty()) {
                 self.pieces.push_back(Piece { left, arrives, bytes });
             }
+        }
+    }
+
+    /// A frame that may come late, and that may overtake one that does.
+    fn carry_datagram(&mut self, start: u64, frame: &[u8]) {
+        let left = start + self.time_of(frame.len());
+        let late = self.rng.chance(self.config.reorder);
+        self.faults += u64::from(late);
+        let more = if late { self.rng.between(1, self.config.reorder_us) } else { 0 };
+        let arrives = left + self.config.delay_us + more;
+        let bytes = self.damage(frame);
+        if !bytes.is_empty() {
+            let at = self.pieces.partition_point(|piece| piece.arrives <= arrives);
+            self.pieces.insert(at, Piece { left, arrives, bytes });
         }
     }
 
@@ -237,18 +276,72 @@ impl Line {
         for byte in bytes {
             if self.rng.chance(config.insertion) {
                 out.push(self.rng.byte());
+                self.faults += 1;
             }
             if self.rng.chance(config.burst) {
                 self.burst_left = self.rng.between(1, config.burst_max);
+                self.faults += 1;
             }
             if self.burst_left > 0 {
                 self.burst_left -= 1;
-            } else if !self.rng.chance(config.byte_loss) {
+            } else if self.rng.chance(config.byte_loss) {
+                self.faults += 1;
+            } else {
                 // One flip a byte at most: two in one byte are rare and no harder.
                 let flip = self.rng.chance(config.bit_error * 8.0);
+                self.faults += u64::from(flip);
                 out.push(if flip { byte ^ 1 << self.rng.below(8) } else { *byte });
             }
         }
         out
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What arrives of 200 frames, one a millisecond, each with its own number.
+    fn arrivals(line: &mut Line) -> Vec<u8> {
+        let mut out = Vec::new();
+        for now in 0..300 {
+            if now < 200 {
+                line.send(now * 1_000, &[now as u8, now as u8]);
+            }
+            while let Some(piece) = line.receive(now * 1_000) {
+                assert_eq!(piece[0], piece[1]);
+                out.push(piece[0]);
+            }
+        }
+        out
+    }
+
+    #[test]
+    fn frames_overtake_each_other_only_where_the_line_may_reorder() {
+        let clean = LineConfig { delay_us: 3_000, ..LineConfig::clean(0) };
+        let mut line = Line::new(clean, Rng::new(1));
+        assert!(arrivals(&mut line).is_sorted());
+        assert_eq!(line.faults, 0);
+
+        let config = LineConfig { reorder: 0.2, reorder_us: 5_000, chunking: Chunking::Bytes, ..clean };
+        let mut line = Line::new(config, Rng::new(1));
+        let mut came = arrivals(&mut line);
+        assert!(!came.is_sorted());
+        let far = came.iter().enumerate().map(|(at, number)| at.abs_diff(usize::from(*number))).max();
+        assert!(far <= Some(5), "{far:?} frames too far");
+        came.sort_unstable();
+        assert!(came.into_iter().eq(0..200), "each frame comes once");
+        assert!((20..60).contains(&line.faults), "{}", line.faults);
+    }
+
+    #[test]
+    fn a_stalled_line_keeps_everything_for_later() {
+        let mut line = Line::new(LineConfig::clean(0), Rng::new(1));
+        line.send(0, b"one");
+        line.stall(5_000);
+        line.send(1_000, b"two");
+        assert_eq!((line.next_arrival(), line.receive(4_999)), (Some(5_000), None));
+        assert_eq!(line.receive(5_000).as_deref(), Some(&b"one"[..]));
+        assert_eq!(line.receive(5_000).as_deref(), Some(&b"two"[..]));
     }
 }
