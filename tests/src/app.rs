@@ -9,7 +9,7 @@ use tieline::{
     RouteName, Select, ServiceOptions, Ticket,
 };
 
-use crate::feed::{Feed, number_of, numbered};
+use crate::feed::{End, Fate, Feed, number_of, numbered};
 use crate::memory::Memory;
 use crate::rng::Rng;
 
@@ -133,9 +133,16 @@ pub struct App {
     pub answers: Vec<(CallId, Heard)>,
     /// What it publishes by itself.
     pub feeds: Vec<Feed>,
+    /// What became of the messages that feeds have published: all of them, in that order, over restarts.
+    pub fates: Vec<Fate>,
+    /// Sessions that it has seen begin, and its own ends: two messages with the same count were in one session.
+    pub sessions: u32,
+    /// Does nothing at all: its task hangs.
+    pub asleep: bool,
     /// Tickets of the messages that were published since the last start, and how they ended.
     pub sold: Vec<Sold>,
-    open: HashMap<Ticket, usize>,
+    /// Tickets that have not ended: where they stand in `sold`, and in `fates` if a feed published them.
+    open: HashMap<Ticket, (usize, Option<usize>)>,
     later: Vec<(u64, RequestId, Vec<u8>)>,
     pub(crate) declarations: Vec<Declaration>,
 }
@@ -150,6 +157,9 @@ impl App {
             asked: Vec::new(),
             answers: Vec::new(),
             feeds: Vec::new(),
+            fates: Vec::new(),
+            sessions: 0,
+            asleep: false,
             sold: Vec::new(),
             open: HashMap::new(),
             later: Vec::new(),
@@ -226,9 +236,21 @@ impl App {
         self.feeds.iter().all(|feed| feed.next >= feed.count)
     }
 
+    /// How many tickets it has that have not ended.
+    #[must_use]
+    pub fn open_tickets(&self) -> usize {
+        self.open.len()
+    }
+
     /// The program ends: what it knew of messages under way is gone with it.
     pub(crate) fn die(&mut self) {
-        self.open.clear();
+        for (_, (_, fate)) in self.open.drain() {
+            if let Some(fate) = fate {
+                self.fates[fate].end = End::Forgotten;
+            }
+        }
+        self.sessions += 1;
+        self.asleep = false;
         self.sold.clear();
         self.later.clear();
         self.asked.clear();
@@ -238,10 +260,10 @@ impl App {
         self.declarations[handle.0].id.expect("declared")
     }
 
-    pub(crate) fn on_published(&mut self, handle: Handle, ticket: Option<Ticket>) {
+    pub(crate) fn on_published(&mut self, handle: Handle, ticket: Option<Ticket>, fate: Option<usize>) {
         let What::Intent(options) = self.declarations[handle.0].what else { return };
         let Some(ticket) = ticket.filter(|_| options.tickets) else { return };
-        let double = self.open.insert(ticket, self.sold.len());
+        let double = self.open.insert(ticket, (self.sold.len(), fate));
         assert!(double.is_none(), "{ticket:?} was given out twice");
         self.sold.push(Sold { ticket, end: None });
     }
@@ -257,6 +279,10 @@ impl App {
     }
 
     fn wakes(&self) -> impl Iterator<Item = u64> {
+        self.awake_wakes().filter(|_| !self.asleep)
+    }
+
+    fn awake_wakes(&self) -> impl Iterator<Item = u64> {
         let reads = self.declarations.iter().filter_map(|declared| match declared.reading {
             Reading::Every(_) if declared.lives => Some(declared.read_at),
             Reading::Every(_) | Reading::Always | Reading::Never => None,
@@ -268,6 +294,9 @@ impl App {
 
     /// Does all that it wants to do now.
     pub(crate) fn run(&mut self, endpoint: &mut Endpoint<Memory>, now: u64) {
+        if self.asleep {
+            return;
+        }
         self.read(endpoint, now);
         if self.polls_events {
             while let Some(event) = endpoint.poll_event() {
@@ -292,9 +321,15 @@ impl App {
             _ => None,
         };
         if let Some((ticket, end)) = end {
-            let at = self.open.remove(&ticket);
-            let at = at.unwrap_or_else(|| panic!("{ticket:?} ends a second time: {end:?}"));
+            let open = self.open.remove(&ticket);
+            let (at, fate) = open.unwrap_or_else(|| panic!("{ticket:?} ends a second time: {end:?}"));
             self.sold[at].end = Some(end);
+            if let Some(fate) = fate {
+                self.fates[fate].end = end.map_or_else(End::Failed, |()| End::Delivered);
+            }
+        }
+        if let Event::Established { resumed: false } = event {
+            self.sessions += 1;
         }
         self.events.push((now, event));
     }
@@ -356,10 +391,13 @@ impl App {
             }
             // The length hangs on the number alone, so that a second try is the same message.
             let len = Rng::new(u64::from(feed.next)).between(feed.size.0 as u64, feed.size.1 as u64);
-            let payload = numbered(feed.next, len as usize);
             let Some(id) = self.declarations[feed.handle.0].id else { return };
+            let len = (len as usize).min(endpoint.payload_limit(id).unwrap_or(usize::MAX));
+            let payload = numbered(feed.next, len);
             let Ok(ticket) = endpoint.publish(id, &payload) else { return };
-            self.on_published(feed.handle, ticket);
+            let Feed { handle, next: number, .. } = feed;
+            self.fates.push(Fate { handle, number, session: self.sessions, len, end: End::Open });
+            self.on_published(handle, ticket, Some(self.fates.len() - 1));
             let feed = &mut self.feeds[at];
             feed.next += 1;
             if feed.every_ms > 0 {

@@ -1,5 +1,7 @@
 //! Numbered messages: an application publishes them by itself, and whoever reads them can tell what came.
 
+use tieline::FailReason;
+
 use crate::app::Handle;
 
 /// Publishes numbered messages by itself, as long as there is an audience.
@@ -11,7 +13,8 @@ pub struct Feed {
     pub next: u32,
     /// Ends here.
     pub count: u32,
-    /// Shortest and longest payload, in bytes; at least 4.
+    /// Shortest and longest payload, in bytes; at least 4. One that is longer than the route can carry at the moment
+    /// is cut to that.
     pub size: (usize, usize),
     /// Time between two messages, ms; 0: whenever there is room.
     pub every_ms: u64,
@@ -31,6 +34,34 @@ impl Feed {
     pub const fn every(self, ms: u64) -> Self {
         Self { every_ms: ms, ..self }
     }
+}
+
+/// How a numbered message ended for its publisher.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// It is under way, or there is nothing to end: best effort, or published without tickets.
+    Open,
+    /// The peer's application has taken it.
+    Delivered,
+    /// It failed.
+    Failed(FailReason),
+    /// The publisher's program ended first, and its knowledge with it.
+    Forgotten,
+}
+
+/// What became of one message of a feed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Fate {
+    /// The intent that it was published on.
+    pub handle: Handle,
+    /// Its number.
+    pub number: u32,
+    /// In which session of its publisher it was published; counts over restarts.
+    pub session: u32,
+    /// Bytes of its payload.
+    pub len: usize,
+    /// How it ended.
+    pub end: End,
 }
 
 /// The payload of a numbered message.

@@ -166,6 +166,14 @@ impl Side {
         handle
     }
 
+    /// The same with this room for requests; None if RX has none.
+    pub fn try_service(&mut self, name: &'static RouteName, serving: Serving, room: usize) -> Option<Handle> {
+        let options = ServiceOptions { room: Some(room), ..Default::default() };
+        let handle = self.add(name, What::Service(options)).ok()?;
+        self.app.declarations[handle.0].serving = serving;
+        Some(handle)
+    }
+
     fn add(&mut self, name: &'static RouteName, what: What) -> Result<Handle, DeclareError> {
         let at = self.app.declarations.len();
         let (reading, serving) = (Reading::Always, Serving::Echo);
@@ -248,7 +256,7 @@ impl Side {
     pub fn publish(&mut self, handle: Handle, payload: &[u8]) -> nb::Result<Option<Ticket>, PublishError> {
         let id = self.app.id(handle);
         let ticket = self.endpoint.publish(id, payload)?;
-        self.app.on_published(handle, ticket);
+        self.app.on_published(handle, ticket, None);
         Ok(ticket)
     }
 

@@ -196,12 +196,17 @@ impl Sim {
     /// A side loses its power and starts anew: its application declares again what it had declared.
     pub fn restart(&mut self, who: Who) {
         self.kill(who);
-        let (now, boot) = (self.now, self.rng.next());
-        self[who].start(now, boot);
-        self[who].connect(now);
+        self.power(who);
+        self.connect_side(who);
     }
 
-    /// A side loses its power. [`restart`](Self::restart) brings it back.
+    /// Power returns to a side that had lost it. It has no link yet.
+    pub fn power(&mut self, who: Who) {
+        let (now, boot) = (self.now, self.rng.next());
+        self[who].start(now, boot);
+    }
+
+    /// A side loses its power. [`restart`](Self::restart) or [`power`](Self::power) brings it back.
     pub fn kill(&mut self, who: Who) {
         let now = self.now;
         self.line_from(who).abort(now);
