@@ -18,6 +18,8 @@
 //! | [`chaos`] | hostile material |
 //! | [`corruption`] | damaged frames, and how many pass for good ones |
 //! | [`proxy`] | a bad line between two real programs |
+//! | [`schedule`] | everything that happens in one run of the property tests, as a value |
+//! | [`shrink`] | makes a schedule that fails smaller |
 //! | [`seeds`] | many runs of one story; a failing one prints the line that reproduces it |
 //!
 //! ```
@@ -48,7 +50,9 @@ pub mod memory;
 pub mod names;
 pub mod proxy;
 pub mod rng;
+pub mod schedule;
 pub mod seeds;
+pub mod shrink;
 pub mod side;
 pub mod sim;
 
@@ -57,6 +61,7 @@ pub use feed::Feed;
 pub use line::{Chunking, Line, LineConfig};
 pub use memory::{Memory, Sizes};
 pub use rng::Rng;
+pub use schedule::Schedule;
 pub use seeds::for_seeds;
 pub use side::Side;
 pub use sim::{A, B, Setup, Sim, Who, Wiring};
