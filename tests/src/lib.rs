@@ -19,6 +19,8 @@
 //! | [`corruption`] | damaged frames, and how many pass for good ones |
 //! | [`proxy`] | a bad line between two real programs |
 //! | [`schedule`] | everything that happens in one run of the property tests, as a value |
+//! | [`property`] | runs a schedule: what must hold whatever happens |
+//! | `verdict` | judges a run by what its applications were told |
 //! | [`shrink`] | makes a schedule that fails smaller |
 //! | [`seeds`] | many runs of one story; a failing one prints the line that reproduces it |
 //!
@@ -49,12 +51,14 @@ pub mod line;
 pub mod memory;
 pub mod names;
 pub mod proxy;
+pub mod property;
 pub mod rng;
 pub mod schedule;
 pub mod seeds;
 pub mod shrink;
 pub mod side;
 pub mod sim;
+mod verdict;
 
 pub use app::{App, Handle, Heard, Reading, Serving};
 pub use feed::Feed;

@@ -2,7 +2,7 @@
 //!
 //! Invariant: a schedule and nothing else decides a run. [`Schedule::draw`] makes one from a seed, [`crate::shrink`]
 //! makes smaller ones, and [`Schedule::literal`] is the text that goes into a list of regressions. What happens in a
-//! run, and what must hold, is in `property`.
+//! run, and what must hold, is in [`crate::property`].
 
 use tieline::{Link, Priority};
 
