@@ -1,4 +1,4 @@
-//! The project's chores: `cargo xtask test | demo | fuzz`.
+//! The project's chores: `cargo xtask test | demo | fuzz | soak`.
 //!
 //! One module per sub-command; what they share (running programs, finding the repository,
 //! a compiler for a bare-metal target) has modules of its own. Nothing here is part of the
@@ -8,6 +8,7 @@ mod demo;
 mod embedded;
 mod fuzz;
 mod process;
+mod soak;
 mod test;
 mod version;
 mod workspace;
@@ -17,7 +18,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 #[derive(Parser)]
-#[command(name = "cargo xtask", about = "Tests, demo and fuzzing of this repository")]
+#[command(name = "cargo xtask", about = "Tests, demo, fuzzing and soak test of this repository")]
 struct Cli {
     #[command(subcommand)]
     command: Chore,
@@ -31,6 +32,8 @@ enum Chore {
     Demo(demo::Args),
     /// Run the fuzz targets of `core/fuzz` for a while each
     Fuzz(fuzz::Args),
+    /// Run property tests with new seeds for an hour, or as long as you say
+    Soak(soak::Args),
 }
 
 fn main() -> ExitCode {
@@ -38,6 +41,7 @@ fn main() -> ExitCode {
         Chore::Test(args) => test::run(&args),
         Chore::Demo(args) => demo::run(&args),
         Chore::Fuzz(args) => fuzz::run(&args),
+        Chore::Soak(args) => soak::run(&args),
     };
     outcome.unwrap_or_else(|error| {
         eprintln!("error: {error:#}");
