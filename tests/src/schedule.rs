@@ -16,9 +16,9 @@ use crate::sim::{A, B, Who};
 /// Not yet: a serial frame has no number, so such a message would come twice, too (docs/design.md).
 pub const SERIAL_REPEATS_BEST_EFFORT: bool = false;
 
-/// Whether a stream may stall for longer than a session takes to be lost. Not yet: a session that one side begins
-/// before the other has, after such a stall, may go on with a reliable packet or a best-effort message that was
-/// dropped, and nothing is sent again on a stream.
+/// Whether a stream may stall for longer than the silence. Not yet: when the answer to a challenge is late, one side
+/// is in a new session and the other one still in the old, and since the frames of a stream have no check that tells
+/// sessions apart, their pings keep both alive for ever.
 pub const STREAM_OUTLASTS_SESSION: bool = false;
 
 /// Highest rate of flipped bits, in parts per million. With more of them frames of 256 bytes hardly pass.
@@ -200,10 +200,14 @@ impl Schedule {
         let silence_ms = (patience * rng.between(2, 4), patience * rng.between(2, 4));
         let answers = rng.chance(0.5).then(|| if rng.chance(0.5) { 0 } else { rng.between(1, 800) });
         let faulty_ms = rng.between(2_000, 15_000);
-        let routes = draw_routes(rng, sizes, baud, faulty_ms, answers.is_some());
+        let delay_us = [1_000, 15_000, 100_000][rng.index(3)];
+        // There, and back with the acknowledgement.
+        let round_ms = 2 * (u64::from(delay_us) / 1_000 + frame_ms) + 4;
+        let limits = Limits { bytes: u64::from(baud) / 10 * 8 / 3, messages: 12_000 / round_ms, faulty_ms };
+        let routes = draw_routes(rng, sizes, limits, answers.is_some());
         let best_effort = routes.iter().any(|route| !route.reliable);
         let repeats = !best_effort || SERIAL_REPEATS_BEST_EFFORT || kind != Kind::Serial;
-        let mut faults = |rng: &mut Rng| draw_faults(rng, kind, repeats);
+        let mut faults = |rng: &mut Rng| draw_faults(rng, kind, repeats, delay_us);
         // Most lines are faulty from the start, the other ones only when an action says so.
         let on_line = if rng.chance(0.7) { (faults(rng), faults(rng)) } else { (vec![], vec![]) };
         let mut actions: Vec<_> = (0..rng.below(13))
@@ -292,8 +296,18 @@ fn draw_sizes(rng: &mut Rng) -> Sizes {
     }
 }
 
-/// Routes that fit both sides, with as many messages as the line carries in a few seconds.
-fn draw_routes(rng: &mut Rng, sizes: (Sizes, Sizes), baud: u32, faulty_ms: u64, services: bool) -> Vec<Plan> {
+/// How much is sent, so that what waits when the faults end comes in time.
+#[derive(Clone, Copy)]
+struct Limits {
+    /// Bytes of all routes: a third of what the line carries in 8 s.
+    bytes: u64,
+    /// Messages of one side: as many as can be sent one after the other, each acknowledged, in 12 s.
+    messages: u64,
+    faulty_ms: u64,
+}
+
+/// Routes that fit both sides.
+fn draw_routes(rng: &mut Rng, sizes: (Sizes, Sizes), limits: Limits, services: bool) -> Vec<Plan> {
     let places = sizes.0.routes.min(sizes.1.routes).min(NAMES) - usize::from(services);
     let mut ends: Vec<(usize, Who)> = Vec::new();
     for name in 0..rng.between(1, places as u64) as usize {
@@ -313,12 +327,10 @@ fn draw_routes(rng: &mut Rng, sizes: (Sizes, Sizes), baud: u32, faulty_ms: u64, 
         let most = window - 8;
         let longest = if rng.chance(0.4) { most } else { rng.between(4, most.min(60)) };
         let shortest = if rng.chance(0.2) { longest } else { 4 };
-        // A third of what the line carries in 8 s, so that what waits when the faults end comes in time.
-        let bytes = u64::from(baud) / 10 * 8 / 3 / ends.len() as u64;
         let cost = (shortest + longest) / 2 + 30;
-        let count = rng.between(1, (bytes / cost).clamp(1, 150)) as u32;
-        let every_ms =
-            if rng.chance(0.4) { 0 } else { rng.between(1, (faulty_ms / u64::from(count)).max(1)) };
+        let most = (limits.bytes / ends.len() as u64 / cost).min(limits.messages / readers as u64);
+        let count = rng.between(1, most.clamp(1, 400));
+        let every_ms = if rng.chance(0.4) { 0 } else { rng.between(1, (limits.faulty_ms / count).max(1)) };
         routes.push(Plan {
             name: *name,
             from: *from,
@@ -326,7 +338,7 @@ fn draw_routes(rng: &mut Rng, sizes: (Sizes, Sizes), baud: u32, faulty_ms: u64, 
             priority: [Priority::Background, Priority::Normal, Priority::High, Priority::Urgent]
                 [rng.index(4)],
             window: window as usize,
-            count,
+            count: count as u32,
             size: (shortest as usize, longest as usize),
             every_ms,
             reading: if rng.chance(0.7) { Reading::Always } else { Reading::Every(rng.between(1, 60)) },
@@ -335,8 +347,8 @@ fn draw_routes(rng: &mut Rng, sizes: (Sizes, Sizes), baud: u32, faulty_ms: u64, 
     routes
 }
 
-/// `repeats`: frames and pieces may come twice.
-fn draw_faults(rng: &mut Rng, kind: Kind, repeats: bool) -> Faults {
+/// `repeats`: frames and pieces may come twice; `delay_us`: the longest delay.
+fn draw_faults(rng: &mut Rng, kind: Kind, repeats: bool, delay_us: u32) -> Faults {
     // Small amounts are as likely as large ones.
     let mut amount = |most: u32| (u64::from(most) * (1 + rng.below(1_000)).pow(2) / 1_000_000) as u32;
     let all = [
@@ -348,7 +360,7 @@ fn draw_faults(rng: &mut Rng, kind: Kind, repeats: bool) -> Faults {
         (Fault::FrameRepeat, amount(150_000)),
         (Fault::PieceRepeat, amount(20_000)),
         (Fault::Reorder, amount(300_000)),
-        (Fault::Delay, amount(100_000)),
+        (Fault::Delay, amount(delay_us)),
         (Fault::Pieces, amount(60).max(1)),
     ];
     let mut faults = all.to_vec();
