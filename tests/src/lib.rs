@@ -21,6 +21,7 @@
 //! | [`schedule`] | everything that happens in one run of the property tests, as a value |
 //! | [`property`] | runs a schedule: what must hold whatever happens |
 //! | `verdict` | judges a run by what its applications were told |
+//! | `quiet` | panics that are expected |
 //! | [`shrink`] | makes a schedule that fails smaller |
 //! | [`seeds`] | many runs of one story; a failing one prints the line that reproduces it |
 //!
@@ -52,6 +53,7 @@ pub mod memory;
 pub mod names;
 pub mod proxy;
 pub mod property;
+mod quiet;
 pub mod rng;
 pub mod schedule;
 pub mod seeds;

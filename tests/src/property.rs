@@ -13,20 +13,17 @@
 //! | quiet | with nothing to say the line carries more than keep-alives |
 //! | panic | anything panics: an assertion of the simulator, an overflow |
 //!
-//! What is read off a run at its end is judged in [`crate::verdict`]. That each ticket ends once and that time does not stand still is asserted by the simulator itself.
+//! What is read off a run at its end is judged in `verdict`. That each ticket ends once and that time does not stand still is asserted by the simulator itself.
 
-use std::any::Any;
-use std::cell::Cell;
 use std::collections::HashMap;
 use std::fmt;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Once;
 
 use tieline::{CallId, CallOptions, Config, IntentOptions, InterestOptions, Quality};
 
 use crate::app::{Handle, Reading, Serving};
 use crate::feed::{End, Fate, Feed, numbered};
 use crate::names::{ADD, EIGHT};
+use crate::quiet::quietly;
 use crate::rng::Rng;
 use crate::schedule::{Action, Kind, Schedule, line_with};
 use crate::shrink::shrink;
@@ -120,32 +117,6 @@ pub fn explain(schedule: Schedule, failure: &Failure) -> String {
          for the list of regressions in tests/tests/property.rs:\n{},\n",
         small.literal()
     )
-}
-
-thread_local! {
-    /// Whether a panic of this thread is expected, and shall not be printed.
-    static QUIET: Cell<bool> = const { Cell::new(false) };
-    /// Where and with which words the last quiet panic came.
-    static LAST_PANIC: Cell<String> = const { Cell::new(String::new()) };
-}
-
-/// Calls `f`; if it panics, the message is returned and not printed: a shrinker sees hundreds of them.
-fn quietly<T>(f: impl FnOnce() -> T) -> Result<T, String> {
-    static HOOK: Once = Once::new();
-    HOOK.call_once(|| {
-        let loud = std::panic::take_hook();
-        std::panic::set_hook(Box::new(move |info| {
-            if QUIET.get() {
-                LAST_PANIC.set(info.to_string());
-            } else {
-                loud(info);
-            }
-        }));
-    });
-    let before = QUIET.replace(true);
-    let result = catch_unwind(AssertUnwindSafe(f));
-    QUIET.set(before);
-    result.map_err(|_: Box<dyn Any + Send>| LAST_PANIC.take())
 }
 
 pub(crate) fn fail<T>(property: &'static str, message: String) -> Result<T, Failure> {
@@ -257,14 +228,21 @@ impl<'s> Run<'s> {
         }
         self.run_to(self.schedule.faulty_ms * 1_000)?;
         self.end_faults();
-        let settled_ms = self.settle()?;
+        let settled = self.settle();
+        // If it does not settle, a message that was read twice or not says more about why.
+        self.story().judge_order()?;
+        let settled_ms = settled?;
         self.watch_quiet()?;
+        self.story().judge()?;
+        Ok(self.report(settled_ms))
+    }
+
+    fn story(&self) -> Story<'_> {
         let asked = Who::BOTH.map(|who| {
             let at = who as usize;
             Asked { calls: &self.asked[at], stale_answers: self.stale_answers[at] }
         });
-        verdict::judge(&Story { schedule: self.schedule, sim: &self.sim, routes: &self.routes, asked })?;
-        Ok(self.report(settled_ms))
+        Story { schedule: self.schedule, sim: &self.sim, routes: &self.routes, asked }
     }
 
     /// Lets time pass; what lasts until some time before ends then.

@@ -33,13 +33,9 @@ pub(crate) struct Story<'r> {
     pub(crate) asked: [Asked<'r>; 2],
 }
 
-/// Whether all that was promised was kept.
-pub(crate) fn judge(story: &Story<'_>) -> Result<(), Failure> {
-    story.judge()
-}
-
 impl Story<'_> {
-    fn judge(&self) -> Result<(), Failure> {
+    /// Whether all that was promised was kept.
+    pub(crate) fn judge(&self) -> Result<(), Failure> {
         for route in 0..self.routes.len() {
             self.judge_route(route)?;
         }
@@ -61,18 +57,43 @@ impl Story<'_> {
         self.sim[from].app.fates.iter().filter(|fate| fate.handle == intent).copied().collect()
     }
 
-    fn judge_route(&self, route: usize) -> Result<(), Failure> {
+    /// Whether what was read was read once and in order; holds at any time.
+    pub(crate) fn judge_order(&self) -> Result<(), Failure> {
+        (0..self.routes.len()).try_for_each(|route| self.what_was_read(route).map(drop))
+    }
+
+    /// Which messages of a route were read, by their numbers.
+    fn what_was_read(&self, route: usize) -> Result<Vec<bool>, Failure> {
         let plan = &self.schedule.routes[route];
         let fates = self.fates(route);
         let numbers = self.sim[plan.from.other()].app.numbers(self.routes[route].1);
         hold(numbers.is_sorted_by(|a, b| a < b), "order", || format!("route {route}: {numbers:?}"))?;
         let mut read = vec![false; fates.len()];
+        // In which session a message is missing.
+        let mut gap = None;
         for number in numbers {
             let Some(read) = read.get_mut(number as usize) else {
                 return fail("order", format!("route {route}: {number} was never published"));
             };
             *read = true;
         }
+        for (fate, read) in fates.iter().zip(&read).filter(|_| plan.reliable) {
+            if !read {
+                gap = Some((fate.session, fate.number));
+            } else if let Some((session, missing)) = gap
+                && session == fate.session
+            {
+                let told = format!("route {route}: {missing} was not read and a later one was: {fate:?}");
+                return fail("prefix", told);
+            }
+        }
+        Ok(read)
+    }
+
+    fn judge_route(&self, route: usize) -> Result<(), Failure> {
+        let plan = &self.schedule.routes[route];
+        let fates = self.fates(route);
+        let read = self.what_was_read(route)?;
         if !plan.reliable {
             return Ok(());
         }
@@ -81,17 +102,8 @@ impl Story<'_> {
             let restart = |action: &Action| matches!(action, Action::Restart(of, _) if *of == who);
             self.schedule.actions.iter().any(|(_, action)| restart(action))
         };
-        // In which session a message is missing.
-        let mut gap = None;
         for (fate, read) in fates.iter().zip(read) {
             let told = |what: &str| format!("route {route}, message {}: {what}: {fate:?}", fate.number);
-            if !read {
-                gap = Some((fate.session, fate.number));
-            } else if let Some((session, missing)) = gap
-                && session == fate.session
-            {
-                return fail("prefix", told(&format!("was read and {missing} of the same session was not")));
-            }
             let wrong = match fate.end {
                 End::Open => Some("has not ended"),
                 End::Delivered if !read => Some("was not read"),
