@@ -406,13 +406,13 @@ impl<'s> Run<'s> {
         let end = begin + SETTLE_MS * 1_000;
         let calm = self.schedule.silence_ms.0.max(self.schedule.silence_ms.1) + 1_500;
         loop {
-            if !self.drive(end, is_done)? {
+            if !self.drive(end, verdict::is_done)? {
                 return fail("bounded", format!("after {SETTLE_MS} ms: {}", self.what_is_open()));
             }
             let done_at = self.sim.now;
             let sessions = Who::BOTH.map(|who| self.sim[who].app.sessions);
             self.drive(done_at + calm * 1_000, |_| false)?;
-            if is_done(&self.sim) && Who::BOTH.map(|who| self.sim[who].app.sessions) == sessions {
+            if verdict::is_done(&self.sim) && Who::BOTH.map(|who| self.sim[who].app.sessions) == sessions {
                 return Ok((done_at - begin) / 1_000);
             }
         }
@@ -488,17 +488,4 @@ impl<'s> Run<'s> {
             settled_ms,
         }
     }
-}
-
-/// Both sides talk, everything was said, and everybody knows.
-fn is_done(sim: &Sim) -> bool {
-    Who::BOTH.iter().all(|who| {
-        let (app, endpoint) = (&sim[*who].app, &sim[*who].endpoint);
-        endpoint.is_established()
-            && app.is_fed()
-            && endpoint.undelivered_total() == 0
-            && endpoint.unacknowledged() == 0
-            && endpoint.unsent_best_effort() == 0
-            && app.open_tickets() == 0
-    })
 }

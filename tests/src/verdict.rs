@@ -188,3 +188,16 @@ pub(crate) fn check_quotas(
     }
     Ok(())
 }
+
+/// Both sides talk, everything was said, and everybody knows.
+pub(crate) fn is_done(sim: &Sim) -> bool {
+    Who::BOTH.iter().all(|who| {
+        let (app, endpoint) = (&sim[*who].app, &sim[*who].endpoint);
+        endpoint.is_established()
+            && app.is_fed()
+            && endpoint.undelivered_total() == 0
+            && endpoint.unacknowledged() == 0
+            && endpoint.unsent_best_effort() == 0
+            && app.open_tickets() == 0
+    })
+}
