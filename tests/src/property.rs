@@ -34,8 +34,9 @@ use crate::verdict::{self, Asked, Story};
 pub const SETTLE_MS: u64 = 30_000;
 /// How long the line is then watched for anything but keep-alives, ms.
 pub const QUIET_MS: u64 = 10_000;
-/// How many runs it may take to make a failing schedule smaller.
-const SHRINK_RUNS: u32 = 3_000;
+/// How many tries it may take to make a failing schedule smaller, each with so many seeds.
+const SHRINK_TRIES: u32 = 1_500;
+const SHRINK_SEEDS: u64 = 4;
 /// Quotas are checked once in so many steps of the simulator.
 const QUOTA_STEPS: u32 = 50;
 
@@ -107,13 +108,15 @@ pub fn run(schedule: &Schedule) -> Result<Report, Failure> {
 #[must_use]
 pub fn explain(schedule: Schedule, failure: &Failure) -> String {
     let seed = schedule.seed;
-    let same = |other: &Failure| other.property == failure.property;
-    let (small, runs) =
-        shrink(schedule, SHRINK_RUNS, |smaller| run(smaller).is_err_and(|other| same(&other)));
+    let same = |schedule: &Schedule| run(schedule).is_err_and(|other| other.property == failure.property);
+    let (small, tries) = shrink(schedule, SHRINK_TRIES, |smaller| {
+        let mut with_seeds = (0..SHRINK_SEEDS).map(|more| Schedule { seed: seed + more, ..smaller.clone() });
+        with_seeds.find(same)
+    });
     let left = run(&small).err().map_or_else(String::new, |left| left.to_string());
     format!(
         "seed {seed} fails: {failure}\n\
-         smallest schedule after {runs} runs: {left}\n\
+         smallest schedule after {tries} tries: {left}\n\
          for the list of regressions in tests/tests/property.rs:\n{},\n",
         small.literal()
     )
