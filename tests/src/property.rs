@@ -108,7 +108,12 @@ pub fn run(schedule: &Schedule) -> Result<Report, Failure> {
 #[must_use]
 pub fn explain(schedule: Schedule, failure: &Failure) -> String {
     let seed = schedule.seed;
-    let same = |schedule: &Schedule| run(schedule).is_err_and(|other| other.property == failure.property);
+    // Of a panic its first line says where it was; of others the words change with the schedule.
+    let place = |of: &Failure| (of.property == "panic").then(|| of.message.lines().next().map(str::to_owned));
+    let same = |schedule: &Schedule| {
+        run(schedule)
+            .is_err_and(|other| other.property == failure.property && place(&other) == place(failure))
+    };
     let (small, tries) = shrink(schedule, SHRINK_TRIES, |smaller| {
         let mut with_seeds = (0..SHRINK_SEEDS).map(|more| Schedule { seed: seed + more, ..smaller.clone() });
         with_seeds.find(same)
