@@ -12,15 +12,6 @@ use crate::memory::Sizes;
 use crate::rng::Rng;
 use crate::sim::{A, B, Who};
 
-/// Whether a serial line may bring a frame, or a piece of one, twice although best-effort messages travel on it.
-/// Not yet: a serial frame has no number, so such a message would come twice, too (docs/design.md).
-pub const SERIAL_REPEATS_BEST_EFFORT: bool = false;
-
-/// Whether a stream may stall for longer than the silence. Not yet: when the answer to a challenge is late, one side
-/// is in a new session and the other one still in the old, and since the frames of a stream have no check that tells
-/// sessions apart, their pings keep both alive for ever.
-pub const STREAM_OUTLASTS_SESSION: bool = false;
-
 /// Highest rate of flipped bits, in parts per million. With more of them frames of 256 bytes hardly pass.
 pub const BIT_ERROR_PPM: u32 = 1_000;
 
@@ -34,6 +25,8 @@ pub enum Kind {
     Serial,
     /// A connection: loses nothing but itself.
     Stream,
+    /// Frames that come whole or not at all, in any order.
+    Datagram,
 }
 
 impl Kind {
@@ -43,6 +36,7 @@ impl Kind {
         match self {
             Self::Serial => Link::serial(baud),
             Self::Stream => Link::stream(),
+            Self::Datagram => Link { bits_per_second: baud, ..Link::datagram(usize::MAX) },
         }
     }
 
@@ -51,13 +45,14 @@ impl Kind {
     pub const fn may_reorder(self) -> bool {
         match self {
             Self::Serial | Self::Stream => false,
+            Self::Datagram => true,
         }
     }
 
     /// Whether bytes may be lost or damaged on it.
     #[must_use]
     pub const fn may_lose(self) -> bool {
-        matches!(self, Self::Serial)
+        matches!(self, Self::Serial | Self::Datagram)
     }
 }
 
@@ -190,7 +185,7 @@ impl Schedule {
     pub fn draw(seed: u64) -> Self {
         let mut rng = Rng::new(seed);
         let rng = &mut rng;
-        let kind = if rng.chance(0.8) { Kind::Serial } else { Kind::Stream };
+        let kind = [Kind::Serial, Kind::Serial, Kind::Serial, Kind::Datagram, Kind::Stream][rng.index(5)];
         let baud = [19_200, 57_600, 115_200, 115_200, 921_600, 3_000_000][rng.index(6)];
         let sizes = (draw_sizes(rng), draw_sizes(rng));
         let ping_ms = (draw_ping(rng), draw_ping(rng));
@@ -205,9 +200,7 @@ impl Schedule {
         let round_ms = 2 * (u64::from(delay_us) / 1_000 + frame_ms) + 4;
         let limits = Limits { bytes: u64::from(baud) / 10 * 8 / 3, messages: 12_000 / round_ms, faulty_ms };
         let routes = draw_routes(rng, sizes, limits, answers.is_some());
-        let best_effort = routes.iter().any(|route| !route.reliable);
-        let repeats = !best_effort || SERIAL_REPEATS_BEST_EFFORT || kind != Kind::Serial;
-        let mut faults = |rng: &mut Rng| draw_faults(rng, kind, repeats, delay_us);
+        let mut faults = |rng: &mut Rng| draw_faults(rng, kind, delay_us);
         // Most lines are faulty from the start, the other ones only when an action says so.
         let on_line = if rng.chance(0.7) { (faults(rng), faults(rng)) } else { (vec![], vec![]) };
         let mut actions: Vec<_> = (0..rng.below(13))
@@ -217,9 +210,6 @@ impl Schedule {
             })
             .collect();
         actions.sort_by_key(|(at, _)| *at);
-        if kind == Kind::Stream && !STREAM_OUTLASTS_SESSION {
-            shorten_stalls(&mut actions, silence_ms.0.min(silence_ms.1) / 3);
-        }
         Self {
             seed,
             kind,
@@ -263,20 +253,6 @@ impl Schedule {
     }
 }
 
-/// Leaves outages away that begin in another one, and cuts the other ones to `most` ms.
-fn shorten_stalls(actions: &mut Vec<(u64, Action)>, most: u64) {
-    let mut over = 0;
-    actions.retain_mut(|(at, action)| {
-        let Action::Outage(_, span) = action else { return true };
-        *span = most.min(*span);
-        let alone = *at > over;
-        if alone {
-            over = *at + *span;
-        }
-        alone
-    });
-}
-
 fn draw_ping(rng: &mut Rng) -> u64 {
     if rng.chance(0.6) { 1_000 } else { rng.between(300, 2_000) }
 }
@@ -289,7 +265,7 @@ fn draw_sizes(rng: &mut Rng) -> Sizes {
         _ => Sizes {
             frame: rng.between(80, 700) as usize,
             rx: rng.between(128, 3_000) as usize,
-            tx: rng.between(160, 3_000) as usize,
+            tx: rng.between(192, 3_000) as usize,
             routes: rng.between(2, 12) as usize,
             requests: rng.between(1, 6) as usize,
         },
@@ -347,8 +323,8 @@ fn draw_routes(rng: &mut Rng, sizes: (Sizes, Sizes), limits: Limits, services: b
     routes
 }
 
-/// `repeats`: frames and pieces may come twice; `delay_us`: the longest delay.
-fn draw_faults(rng: &mut Rng, kind: Kind, repeats: bool, delay_us: u32) -> Faults {
+/// `delay_us`: the longest delay.
+fn draw_faults(rng: &mut Rng, kind: Kind, delay_us: u32) -> Faults {
     // Small amounts are as likely as large ones.
     let mut amount = |most: u32| (u64::from(most) * (1 + rng.below(1_000)).pow(2) / 1_000_000) as u32;
     let all = [
@@ -366,8 +342,11 @@ fn draw_faults(rng: &mut Rng, kind: Kind, repeats: bool, delay_us: u32) -> Fault
     let mut faults = all.to_vec();
     faults.retain(|(fault, _)| {
         let may = match fault {
-            Fault::Delay | Fault::Pieces => true,
-            Fault::FrameRepeat | Fault::PieceRepeat => kind.may_lose() && repeats,
+            Fault::Delay => true,
+            // A datagram comes whole.
+            Fault::Pieces => kind != Kind::Datagram,
+            Fault::PieceRepeat => kind == Kind::Serial,
+            Fault::FrameRepeat => kind.may_lose(),
             Fault::Reorder => kind.may_reorder(),
             Fault::BitError | Fault::ByteLoss | Fault::Burst | Fault::Insertion | Fault::FrameLoss => {
                 kind.may_lose()

@@ -171,7 +171,7 @@ pub(crate) fn check_quotas(
     routes: &[(Handle, Handle)],
     sim: &Sim,
 ) -> Result<(), Failure> {
-    let most = UNACKNOWLEDGED_MAX[usize::from(schedule.kind == Kind::Stream)];
+    let most = UNACKNOWLEDGED_MAX[usize::from(schedule.kind != Kind::Serial)];
     for who in Who::BOTH {
         let endpoint = &sim[who].endpoint;
         let waiting = endpoint.unacknowledged();
