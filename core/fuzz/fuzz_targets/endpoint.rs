@@ -7,8 +7,8 @@ use tieline::framing::{Framing, Sealer, seed};
 use tieline::packet::{Hello, HelloBody, HelloHead, Mode, Packet, SeqWidth};
 use tieline::wire::{Reader, Writer};
 use tieline::{
-    CallOptions, Config, Endpoint, Inline, Instant, IntentOptions, InterestOptions, Link, RouteId, RouteName,
-    Select, ServiceOptions,
+    CallOptions, Config, Endpoint, History, Inline, Instant, IntentOptions, InterestOptions, Link,
+    PublishOptions, Rate, RouteId, RouteName, Select, ServiceOptions,
 };
 
 type Small = Endpoint<Inline<128, 256, 256, 4>>;
@@ -27,31 +27,36 @@ const fn name(ty: &'static str, path: &'static str) -> RouteName {
 /// The other side: forges frames that pass the check.
 struct Peer {
     framing: Framing,
-    /// Our endpoint's nonce, from its HELLO.
+    /// Our endpoint's nonce, from its HELLO, and the session that it would go on with.
     nonce: u64,
+    resume: Mode,
+    /// Of the next datagram.
+    number: u32,
 }
 
 impl Peer {
-    fn frame(&self, packets: &[u8], start: u32) -> Vec<u8> {
-        let sealer = Sealer { framing: self.framing, number: 0 };
+    fn frame(&mut self, packets: &[u8], start: u32) -> Vec<u8> {
+        self.number = self.number.wrapping_add(1);
+        let sealer = Sealer { framing: self.framing, number: self.number };
         let mut out = [0; 300];
         let len = packets.len().min(124);
         sealer.area(&mut out, 128).unwrap()[..len].copy_from_slice(&packets[..len]);
         sealer.seal(&mut out, 128, len, start, true).map(<[u8]>::to_vec).unwrap_or_default()
     }
 
-    fn hello(&self, echo: u64, done: bool) -> Vec<u8> {
+    /// `resume`: go on with the session that our endpoint speaks of; `capabilities`: which we have.
+    fn hello(&mut self, echo: u64, done: bool, resume: bool, capabilities: u32) -> Vec<u8> {
         let head = HelloHead { major: 1, minor: 0, done, nonce: THEIR_NONCE, echo };
         let body = HelloBody {
             name: Default::default(),
-            mode: Mode::Fresh,
-            capabilities: 0xFF,
+            mode: if resume { self.resume } else { Mode::Fresh },
+            capabilities,
             frame_max: 128,
             message_max: 100,
             requests: 2,
             ping_ms: 1000,
             silence_ms: 3000,
-            resume_s: 0,
+            resume_s: 10,
             clock: 1,
         };
         let mut out = [0; 128];
@@ -85,6 +90,7 @@ fn transmit(endpoint: &mut Small, now: Instant, peer: &mut Peer) {
                 && let Ok(Packet::Hello(hello)) = Packet::parse(&mut Reader::new(packets), SeqWidth::One)
             {
                 peer.nonce = hello.head.nonce;
+                peer.resume = hello.body.map_or(Mode::Fresh, |body| body.mode);
             }
             rest = &rest[taken..];
         }
@@ -92,11 +98,20 @@ fn transmit(endpoint: &mut Small, now: Instant, peer: &mut Peer) {
     panic!("an endpoint that is told nothing keeps sending");
 }
 
+fn intent(options: IntentOptions, arg: u8) -> IntentOptions {
+    let history = if arg & 0x40 == 0 { History::All } else { History::Latest };
+    let rate = (arg & 0x80 != 0).then_some(Rate { per_second: 1000, burst: 2 });
+    IntentOptions { history, rate, ..options }
+}
+
 fuzz_target!(|data: &[u8]| {
     let mut r = Reader::new(data);
-    let framing = if r.u8().unwrap_or(0) & 1 == 0 { Framing::Serial } else { Framing::Stream };
-    let link = if framing == Framing::Serial { Link::serial(115_200) } else { Link::stream() };
-    let mut peer = Peer { framing, nonce: 0 };
+    let (framing, link) = match r.u8().unwrap_or(0) % 4 {
+        0 => (Framing::Stream, Link::stream()),
+        1 => (Framing::Datagram, Link::datagram(128)),
+        _ => (Framing::Serial, Link::serial(115_200)),
+    };
+    let mut peer = Peer { framing, nonce: 0, resume: Mode::Fresh, number: 0 };
     let mut endpoint = Small::new(Inline::new());
     endpoint.start(Config::new("fuzz"), 1);
     let mut now = Instant::ZERO;
@@ -120,23 +135,32 @@ fuzz_target!(|data: &[u8]| {
                 input(&mut endpoint, now, &frame);
             }
             7 => {
-                let hello = peer.hello(if arg & 1 == 0 { 0 } else { peer.nonce }, arg & 2 != 0);
+                let echo = if arg & 1 == 0 { 0 } else { peer.nonce };
+                let capabilities = if arg & 8 == 0 { 0xFF } else { u32::from(arg >> 4) };
+                let hello = peer.hello(echo, arg & 2 != 0, arg & 4 != 0, capabilities);
                 input(&mut endpoint, now, &hello);
             }
             8 => {
                 // A whole handshake.
                 transmit(&mut endpoint, now, &mut peer);
-                let hello = peer.hello(peer.nonce, true);
+                let hello = peer.hello(peer.nonce, true, arg & 1 != 0, 0xFF);
                 input(&mut endpoint, now, &hello);
             }
-            9 => ids.extend(endpoint.declare_intent(route, IntentOptions::reliable())),
-            10 => ids.extend(endpoint.declare_intent(route, IntentOptions::best_effort())),
-            11 => ids.extend(endpoint.declare_interest(route, InterestOptions::default())),
+            9 => ids.extend(endpoint.declare_intent(route, intent(IntentOptions::reliable(), arg))),
+            10 => ids.extend(endpoint.declare_intent(route, intent(IntentOptions::best_effort(), arg))),
+            11 => {
+                let rate = (arg & 0x80 != 0).then_some(Rate { per_second: 1000, burst: 2 });
+                ids.extend(endpoint.declare_interest(route, InterestOptions { rate, ..Default::default() }));
+            }
             12 => ids.extend(endpoint.declare_service(route, ServiceOptions::default())),
             13 => id.into_iter().for_each(|id| endpoint.withdraw_intent(id)),
             14 => id.into_iter().for_each(|id| endpoint.withdraw_interest(id)),
             15 => id.into_iter().for_each(|id| endpoint.withdraw_service(id)),
-            16 => _ = id.map(|id| endpoint.publish(id, payload)),
+            16 if op & 32 == 0 => _ = id.map(|id| endpoint.publish(id, payload)),
+            16 => {
+                let expires = Some(std::time::Duration::from_millis(arg.into()));
+                _ = id.map(|id| endpoint.publish_with(now, id, payload, PublishOptions { expires }));
+            }
             17 => calls.extend(endpoint.request(
                 now,
                 route,

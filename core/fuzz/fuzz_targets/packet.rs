@@ -2,7 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use tieline::packet::control::{Control, emit_intent, emit_interest};
+use tieline::packet::control::{Control, emit_expired, emit_intent, emit_interest};
 use tieline::packet::{Packet, SeqWidth};
 use tieline::wire::{Reader, Writer};
 
@@ -44,6 +44,11 @@ fn control(data: &[u8]) {
                 };
                 assert_eq!(again.next(), Some(Ok(interest)));
             }
+        }
+        Ok(Control::Expired(expired)) => {
+            let mut w = Writer::new(&mut out);
+            emit_expired(&expired, &mut w).expect("there is room");
+            assert_eq!(Control::parse(w.written()), Ok(Control::Expired(expired)));
         }
         _ => {}
     }

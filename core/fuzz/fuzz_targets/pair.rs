@@ -59,8 +59,12 @@ impl App {
         ];
     }
 
-    fn publish(&mut self, which: usize) {
-        if self.side.publish(self.out[which], &self.next_out[which].to_le_bytes()).is_ok() {
+    /// The number, and filler up to `len` bytes: more than a frame, if that is what is asked for.
+    fn publish(&mut self, which: usize, len: usize) {
+        let number = self.next_out[which];
+        let mut payload = number.to_le_bytes().to_vec();
+        payload.resize(len.max(4), number as u8);
+        if self.side.publish(self.out[which], &payload).is_ok() {
             self.next_out[which] += 1;
         }
     }
@@ -68,14 +72,15 @@ impl App {
     /// Numbers only ever grow, whatever happens; `gapless`: no session ended since the last look.
     fn read(&mut self, gapless: &mut bool) {
         while let Some(event) = self.side.poll_event() {
-            if matches!(event, Event::Lost(_) | Event::Closed(_) | Event::Established { .. }) {
+            if matches!(event, Event::Lost(_) | Event::Closed(_) | Event::Established { resumed: false }) {
                 *gapless = false;
             }
         }
         for which in [0, 1] {
             while let Some(message) = self.side.poll_message(Select::Only(self.input[which])) {
-                let number =
-                    u32::from_le_bytes(message.payload.try_into().expect("4 bytes, as they were sent"));
+                let (head, filler) = message.payload.split_first_chunk().expect("4 bytes at least");
+                let number = u32::from_le_bytes(*head);
+                assert!(filler.iter().all(|byte| *byte == number as u8), "damaged: {filler:?}");
                 if let Some(last) = self.last_in[which] {
                     assert!(number > last, "route {which}: {number} after {last}");
                     assert!(which == 1 || !*gapless || number == last + 1, "reliable: {number} after {last}");
@@ -140,17 +145,25 @@ fuzz_target!(|data: &[u8]| {
             9 => now = Instant::from_micros(now.as_micros() + u64::from(arg) * 100),
             10 => now = Instant::from_micros(now.as_micros() + u64::from(arg) * 5000),
             11 => apps[from].side.handle_timeout(now),
-            12 | 13 => apps[from].publish(usize::from(arg & 1)),
+            12 | 13 => apps[from].publish(usize::from(arg & 1), usize::from(arg)),
             14 if arg == 7 => {
                 apps[from].boot();
                 apps[from].side.handle_connect(now, link).unwrap();
                 gapless[from] = false;
                 // What was under way from the old life may still arrive, but numbers go on.
             }
-            _ => apps[from].publish(0),
+            14 if arg == 8 => apps[from].side.handle_disconnect(now),
+            14 if arg == 9 => apps[from].side.handle_connect(now, link).unwrap(),
+            _ => apps[from].publish(0, 4),
         }
     }
-    // The line is good now: within 10 s the two are in a session, and what is published arrives.
+    // The line is good now, and plugged at both ends.
+    for app in &mut apps {
+        if !app.side.is_established() {
+            app.side.handle_connect(now, link).unwrap();
+        }
+    }
+    // Within 10 s the two are in a session, and what is published arrives.
     let mut arrived = [false; 2];
     let wanted = [0, 1].map(|i: usize| apps[1 - i].next_out[0]);
     for round in 0..20_000 {
@@ -165,7 +178,7 @@ fuzz_target!(|data: &[u8]| {
             deliver(&mut apps[1 - from], now, &bytes, &mut gapless[1 - from]);
             // Again and again: a session may still fall, and what was under way in it is lost (and said to be).
             if !arrived[1 - from] && round % 100 == 0 {
-                apps[from].publish(0);
+                apps[from].publish(0, 4);
             }
             arrived[1 - from] = apps[1 - from].last_in[0].is_some_and(|last| last >= wanted[1 - from]);
         }
