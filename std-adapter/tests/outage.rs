@@ -24,8 +24,9 @@ fn connected() -> (Connection, Connection, Proxy) {
     let far = far.trim_start_matches("tcp://").split('?').next().unwrap().to_owned();
     let proxy = Proxy::tcp("127.0.0.1:0", &far, &Plan::default()).unwrap();
     let near = address(proxy.ends()[0].rsplit(':').next().unwrap().to_owned());
-    let dialled = thread::spawn(move || Connection::open(&near, Options::default()).unwrap());
-    let here = listener.accept(Options::default()).unwrap();
+    let options = Options { resume_for: Duration::from_secs(3), ..Options::default() };
+    let dialled = thread::spawn(move || Connection::open(&near, options).unwrap());
+    let here = listener.accept(options).unwrap();
     (dialled.join().unwrap(), here, proxy)
 }
 

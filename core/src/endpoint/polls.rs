@@ -25,13 +25,20 @@ impl Core {
         if let Some(diagnosis) = self.diagnosis() {
             return Some(Event::Diagnosis(diagnosis));
         }
+        if self.has_session() && self.told_session != self.session {
+            self.told_session = self.session;
+            self.reported = Phase::Established;
+            // It may have lost its link before anybody looked.
+            self.notice = self.suspended.map_or(Notice::Nothing, Notice::Degraded);
+            return Some(Event::Established { resumed: false });
+        }
         if self.reported != self.phase {
             self.reported = self.phase;
             match self.phase {
                 // That a session looks for a link has been told as Degraded.
                 Phase::Connecting if self.suspended.is_some() => {}
                 Phase::Connecting => return Some(Event::Connecting),
-                Phase::Established => return Some(Event::Established { resumed: self.resumed }),
+                Phase::Established => return Some(Event::Established { resumed: true }),
                 Phase::New | Phase::NoLink | Phase::Closed => {}
             }
         }

@@ -58,7 +58,6 @@ impl Core {
         self.passed_over = [0; 2];
         self.next_route = 0;
         self.suspended = None;
-        self.resumed = false;
         self.proof = None;
         self.last_mark = None;
         self.squeezed = false;
@@ -104,8 +103,15 @@ impl Core {
         self.timers.stop_link();
         self.timers.set(Timer::Resume, now.plus_millis(self.resume_ms));
         self.suspended = Some(reason);
-        self.notice = Notice::Degraded(reason);
-        self.events_due = true;
+        self.tell_degraded(reason);
+    }
+
+    /// The application is told that its session has no link; one that it has not been told of is none of its business, and
+    /// what it has not read of the end of another one is more important.
+    pub(super) fn tell_degraded(&mut self, reason: LostReason) {
+        if self.told_session == self.session {
+            self.notice = Notice::Degraded(reason);
+        }
     }
 
     /// No link came in time.
@@ -142,7 +148,6 @@ impl Core {
         self.probes = 0;
         self.squeezed = false;
         self.suspended = None;
-        self.resumed = true;
         self.last_mark = None;
         self.tables_due = true;
         self.phase = Phase::Established;

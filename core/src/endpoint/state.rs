@@ -104,8 +104,8 @@ pub(super) struct Core {
     pub(super) session_room: usize,
     /// Why the session has no link, as long as it has none.
     pub(super) suspended: Option<LostReason>,
-    /// Whether the session that stands is an earlier one that goes on.
-    pub(super) resumed: bool,
+    /// The session that the application was told of last.
+    pub(super) told_session: u16,
     /// Counts sessions, so that requests of an earlier one are known as such.
     pub(super) session: u16,
     pub(super) peer: Peer,
@@ -195,7 +195,7 @@ impl Core {
             session_max: 0,
             session_room: 0,
             suspended: None,
-            resumed: false,
+            told_session: 0,
             session: 0,
             peer: Peer::NOBODY,
             sender: Sender::new(0, 0, 0),
@@ -350,7 +350,7 @@ impl Core {
         log!("link given up: framing lost");
         match self.phase {
             Phase::Established => self.suspend(t, LostReason::Framing, now),
-            _ if self.suspended.is_some() => self.notice = Notice::Degraded(LostReason::Framing),
+            _ if self.suspended.is_some() => self.tell_degraded(LostReason::Framing),
             _ => self.notice = Notice::Lost(LostReason::Framing),
         }
         self.leave_link();
