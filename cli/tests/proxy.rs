@@ -21,12 +21,12 @@ const LIMIT: Duration = Duration::from_secs(40);
 const SLOW: &str = "baud=460800";
 const FAST: &str = "baud=4000000";
 
-const BIT_ERROR_WITH_GO_BACK_N: f64 = 2e-5;
-const OUTAGE_MS_WITHOUT_RESUME: (u64, u64) = (200, 800);
-const BETWEEN_OUTAGES_MS_WITHOUT_RESUME: (u64, u64) = (800, 3500);
+const BIT_ERROR: f64 = 1e-4;
+const OUTAGE_MS: (u64, u64) = (200, 4000);
+const BETWEEN_OUTAGES_MS: (u64, u64) = (800, 3500);
 
 const NOISE: Faults = Faults {
-    bit_error: BIT_ERROR_WITH_GO_BACK_N,
+    bit_error: BIT_ERROR,
     byte_loss: 2e-5,
     burst: 1e-5,
     insertion: 2e-5,
@@ -36,15 +36,14 @@ const NOISE: Faults = Faults {
 };
 /// A quarter of it: an outage costs enough.
 const SOME_NOISE: Faults = Faults {
-    bit_error: BIT_ERROR_WITH_GO_BACK_N / 4.0,
+    bit_error: BIT_ERROR / 4.0,
     byte_loss: 5e-6,
     burst: 5e-6,
     insertion: 5e-6,
     duplication: 5e-4,
     ..NOISE
 };
-const CABLE_PULLED: Cuts =
-    Cuts { every_ms: BETWEEN_OUTAGES_MS_WITHOUT_RESUME, last_ms: OUTAGE_MS_WITHOUT_RESUME };
+const CABLE_PULLED: Cuts = Cuts { every_ms: BETWEEN_OUTAGES_MS, last_ms: OUTAGE_MS };
 
 #[derive(Debug, Clone, Copy)]
 enum Wiring {

@@ -82,7 +82,7 @@ fn send(
             progress.show(|| format!("{} sent, waiting for input", count(lines.read, "line")));
         }
         let more = lines.fill(&mut input)?;
-        lines.publish(publisher, !more)?;
+        lines.publish(connection, publisher, !more)?;
         progress.show(|| {
             let on_their_way = publisher.undelivered();
             format!("{} sent, {on_their_way} on their way", count(lines.read, "line"))
@@ -196,14 +196,17 @@ impl Lines {
     }
 
     /// Publishes all lines that are complete, and the rest if nothing follows.
-    fn publish(&mut self, publisher: &RawPublisher, last: bool) -> Result<()> {
+    fn publish(&mut self, connection: &Connection, publisher: &RawPublisher, last: bool) -> Result<()> {
         let end = match self.buffer.iter().rposition(|&byte| byte == b'\n') {
             _ if last => self.buffer.len(),
             Some(at) => at + 1,
             None => 0,
         };
         // Nobody to send to: reading on would only fill the memory.
-        let limit = publisher.payload_limit().ok_or(Error::Publish(PublishError::NoAudience))?;
+        let limit = publisher.payload_limit().ok_or_else(|| match connection.ended() {
+            Some(ended) => Error::Ended(ended),
+            None => Error::Publish(PublishError::NoAudience),
+        })?;
         let lines: Vec<&[u8]> =
             self.buffer[..end].split_inclusive(|&byte| byte == b'\n').map(chomp).collect();
         // A line that is not complete, but too long already, will not become shorter.

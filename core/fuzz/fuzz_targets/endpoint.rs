@@ -39,7 +39,7 @@ impl Peer {
         self.number = self.number.wrapping_add(1);
         let sealer = Sealer { framing: self.framing, number: self.number };
         let mut out = [0; 300];
-        let len = packets.len().min(124);
+        let len = packets.len().min(120);
         sealer.area(&mut out, 128).unwrap()[..len].copy_from_slice(&packets[..len]);
         sealer.seal(&mut out, 128, len, start, true).map(<[u8]>::to_vec).unwrap_or_default()
     }
