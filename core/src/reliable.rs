@@ -276,11 +276,14 @@ impl Sender {
 
     /// Nothing was acknowledged for too long: all that the peer has not stored is to be repeated.
     pub const fn on_timeout(&mut self) {
-        self.lost = below(self.in_flight()) & !self.stored;
+        let within = if self.window < self.in_flight() { self.window } else { self.in_flight() };
+        self.lost = below(within) & !self.stored;
         self.repeated = 0;
         self.round_first = self.acked;
         self.round_last = self.acked;
-        self.cursor = if self.in_flight() > FOLLOWED { self.acked.wrapping_add(FOLLOWED) } else { self.next };
+        // What is behind those is repeated in its turn, as far as the window goes.
+        let followed = if within < FOLLOWED { within } else { FOLLOWED };
+        self.cursor = self.acked.wrapping_add(followed);
     }
 }
 

@@ -8,7 +8,9 @@
 mod choice;
 mod commands;
 mod config;
+mod control;
 mod input;
+mod messages;
 mod output;
 mod polls;
 mod publish;

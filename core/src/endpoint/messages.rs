@@ -1,0 +1,232 @@
+//! Messages that come in, and acknowledgements of those that went out.
+//!
+//! Invariant: what is acknowledged is stored, or is nothing that anybody here wants.
+
+use super::state::Core;
+use super::storage::Tables;
+use crate::inbox::Record;
+use crate::limiter::{self, Direction};
+use crate::limits::CAPABILITY_SELECTIVE;
+use crate::log::log;
+use crate::outbox::flag;
+use crate::packet::Extended;
+use crate::reliable::{Acknowledged, Arrival, Receiver};
+use crate::routes::{self, due, local, peer};
+use crate::time::Instant;
+use crate::timers::{Lapse, Timer};
+
+impl Core {
+    pub(super) fn on_ack(&mut self, t: &mut Tables<'_>, next: u32, selective: u32, now: Instant) {
+        let selective = if self.has(CAPABILITY_SELECTIVE) { selective } else { 0 };
+        let Acknowledged { count, news, lost } = self.sender.on_ack(next, selective);
+        if !news {
+            return;
+        }
+        self.land(t, count);
+        self.count_lost(t, lost);
+        self.rto.on_ack(self.sender.acked(), now);
+        if self.sender.in_flight() == 0 || self.link.lossless {
+            self.timers.stop(Timer::Retransmit);
+        } else {
+            let at = self.patience(now);
+            self.timers.set(Timer::Retransmit, at);
+        }
+    }
+
+    /// These packets under way are lost: one stands for its frame.
+    pub(super) fn count_lost(&mut self, t: &Tables<'_>, lost: u64) {
+        for offset in (0..u64::BITS).filter(|offset| lost >> offset & 1 == 1) {
+            if self.outbox.nth(t.tx, offset).is_some_and(|(_, record)| record.is(flag::LEADS)) {
+                self.sizing.on_lost();
+            }
+        }
+    }
+
+    /// The oldest packets under way are acknowledged.
+    pub(super) fn land(&mut self, t: &mut Tables<'_>, count: u32) {
+        for _ in 0..count {
+            let Some(record) = self.outbox.land(t.tx) else { break };
+            let index = usize::from(record.slot);
+            let Some(slot) = t.routes.get_mut(index) else { continue };
+            if record.is(flag::CONTROL) {
+                // A withdrawal: our number may be used again. Else what was discarded is known now.
+                slot.due &= !if record.offset == 0 { due::RESTING } else { due::TOLD };
+                slot.due |= due::TAKEN;
+                self.tables_due = true;
+            } else {
+                slot.under_way = slot.under_way.saturating_sub(1);
+                self.tables_due |= slot.has(local::GIVE);
+            }
+            if !slot.has(local::DECLARED) {
+                Self::settle(t, index);
+            }
+        }
+    }
+
+    /// What waited for a packet that was missing may have its turn now.
+    pub(super) fn hand_on(&self, t: &mut Tables<'_>) -> bool {
+        let mut news = false;
+        for slot in t.routes.iter_mut().filter(|slot| slot.inbox.has_waiting()) {
+            news |= slot.inbox.advance(t.rx, |key| is_in_turn(&self.receiver, key));
+        }
+        news
+    }
+
+    pub(super) fn on_best_effort(
+        &mut self,
+        t: &mut Tables<'_>,
+        header: &Extended,
+        payload: &[u8],
+        now: Instant,
+    ) -> bool {
+        let Some((index, slot)) = reading(t.routes, header.route) else {
+            // Counted once: with its last fragment.
+            if header.part.is_none_or(|(offset, total)| offset as usize + payload.len() == total as usize) {
+                self.ping.on_best_effort();
+            }
+            self.on_unknown();
+            return false;
+        };
+        let begins = header.part.is_none_or(|(offset, _)| offset == 0);
+        if !begins {
+            let (offset, total) = header.part.unwrap_or_default();
+            let expected = slot.inbox.last_waiting(t.rx).is_some_and(|record| {
+                !record.reliable
+                    && record.number == header.number & 0x7F
+                    && record.len == total
+                    && record.len - record.missing == offset
+            });
+            if !expected {
+                return false;
+            }
+            let stored = slot.inbox.push_waiting(
+                t.rx,
+                record_of(header, payload.len(), now),
+                offset as usize,
+                payload,
+            );
+            let whole = stored && slot.inbox.advance(t.rx, |_| true);
+            if whole {
+                self.ping.on_best_effort();
+            }
+            return whole;
+        }
+        // The room of a reliable route is promised to its reliable messages.
+        let mut allowed = !slot.peer_has(peer::RELIABLE);
+        if allowed && limiter::wait(t.limiters, index, Direction::In, now).is_some() {
+            self.counters.dropped_too_fast = self.counters.dropped_too_fast.wrapping_add(1);
+            self.ping.on_best_effort();
+            return false;
+        }
+        if allowed {
+            // What is missing of an earlier one will not come.
+            slot.inbox.drop_waiting();
+            let record = record_of(header, payload.len(), now);
+            allowed = match header.part {
+                None => slot.inbox.push(t.rx, record, payload),
+                Some(_) => slot.inbox.push_waiting(t.rx, record, 0, payload),
+            };
+        }
+        if !allowed {
+            self.counters.dropped_no_room = self.counters.dropped_no_room.wrapping_add(1);
+            self.ping.on_best_effort();
+            return false;
+        }
+        limiter::pass(t.limiters, index, Direction::In, now);
+        self.note_deadline(record_of(header, 0, now).deadline, now);
+        if header.part.is_none() {
+            self.ping.on_best_effort();
+        }
+        header.part.is_none()
+    }
+
+    pub(super) fn on_reliable(
+        &mut self,
+        t: &mut Tables<'_>,
+        header: &Extended,
+        payload: &[u8],
+        now: Instant,
+    ) -> bool {
+        let Some((seq, distance)) = header.reliable else { return false };
+        let Arrival::New { seq, in_turn } = self.receiver.on_packet(seq, distance) else { return false };
+        let mut news = false;
+        match reading(t.routes, header.route) {
+            None => self.on_unknown(),
+            Some((_, slot)) => {
+                let before = slot.inbox.ready();
+                slot.peer |= peer::RELIABLE;
+                let record = record_of(header, payload.len(), now).keyed(seq as u16);
+                let offset = header.part.map_or(0, |(offset, _)| offset as usize);
+                let at_once = in_turn && header.part.is_none() && !slot.inbox.has_waiting();
+                let stored = loop {
+                    let stored = match at_once {
+                        true => slot.inbox.push(t.rx, record, payload),
+                        false => slot.inbox.push_waiting(t.rx, record, offset, payload),
+                    };
+                    if stored {
+                        break true;
+                    }
+                    // Best-effort messages that came before it was known that the route is reliable make room.
+                    let Some((before, cost)) = slot.inbox.drop_best_effort(t.rx) else { break false };
+                    if (before as u32) < slot.old {
+                        // Of an earlier session: it was stated as backlog.
+                        slot.on_taken(cost, false);
+                        self.tables_due = true;
+                    }
+                    self.counters.dropped_no_room = self.counters.dropped_no_room.wrapping_add(1);
+                };
+                if !stored {
+                    // More than the window that we stated: the peer broke a rule, and holding all up would not mend it.
+                    log!("message beyond the window of route {=u16} dropped", header.route);
+                    self.on_malformed();
+                }
+                self.note_deadline(record.deadline, now);
+                let turns = self.receiver.store(seq, distance);
+                let Some((_, slot)) = reading(t.routes, header.route) else {
+                    return turns && self.hand_on(t);
+                };
+                if slot.inbox.has_waiting() {
+                    slot.inbox.advance(t.rx, |key| is_in_turn(&self.receiver, key));
+                }
+                news |= slot.inbox.ready() != before;
+                return (turns && self.hand_on(t)) | news;
+            }
+        }
+        news |= self.receiver.store(seq, distance) && self.hand_on(t);
+        news
+    }
+
+    /// A message that came must be looked at when its time is over.
+    fn note_deadline(&mut self, deadline: u32, now: Instant) {
+        if let Some(at) = Lapse::from_bits(deadline).instant(now) {
+            self.timers.advance(Timer::Lapse, at);
+        }
+    }
+}
+
+/// Our place that a number of ours names, if messages with it are wanted.
+fn reading(routes: &mut [routes::Slot], number: u16) -> Option<(usize, &mut routes::Slot)> {
+    let index = usize::from(number).checked_sub(1)?;
+    routes.get_mut(index).filter(|slot| slot.is_reading()).map(|slot| (index, slot))
+}
+
+/// What is stored of a message, or of the message that this is a part of.
+fn record_of(header: &Extended, len: usize, now: Instant) -> Record {
+    let reliable = header.reliable.is_some();
+    let record = match header.part {
+        None => Record::whole(0, reliable, len),
+        Some((_, total)) => Record::large(0, reliable, total, header.number),
+    };
+    match header.life {
+        None => record,
+        // A life of 0 is over at once, but it is one.
+        Some(ms) => record.until(Lapse::after(now, ms.max(1)).to_bits()),
+    }
+}
+
+/// Whether the packet with these low bits has its turn, or has had it.
+fn is_in_turn(receiver: &Receiver, key: u16) -> bool {
+    let expected = receiver.expected();
+    let ahead = key.wrapping_sub(expected as u16) as i16;
+    receiver.is_in_turn(expected.wrapping_add_signed(ahead.into()))
+}
