@@ -8,5 +8,6 @@
 #![forbid(unsafe_code)]
 
 mod explore;
+mod handshake;
 
 mod reliable;
