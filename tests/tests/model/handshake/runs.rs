@@ -49,7 +49,6 @@ fn a_close() {
 #[test]
 fn a_stranger_and_an_echo() {
     run("begins 1 and 1, a stranger, echo", Setup { stranger: true, echo: true, ..begins(1, 1) });
-    run("begins 2 and 1, a restart, echo", Setup { restarts: [1, 0], echo: true, ..begins(2, 1) });
 }
 
 #[test]
@@ -72,6 +71,7 @@ fn large_restarts() {
 #[test]
 #[ignore = "large"]
 fn large_a_stranger_and_an_echo() {
+    run("begins 2 and 1, a restart, echo", Setup { restarts: [1, 0], echo: true, ..begins(2, 1) });
     run(
         "begins 2 and 1, a restart, a stranger, echo",
         Setup { restarts: [1, 0], stranger: true, echo: true, ..begins(2, 1) },

@@ -6,9 +6,8 @@ use std::sync::atomic::Ordering::Relaxed;
 use super::{Link, SAFE, Setup};
 use crate::explore::{breaks, explore};
 
-/// The real numbers of a serial line and of a stream.
+/// The real numbers of a serial line.
 const NARROW: Link = Link::serial(128, 0xFF);
-const WIDE: Link = Link::stream(32768);
 
 const LATER: &[Link] = &[Link::serial(2, 3), Link::stream(2), Link::datagram(2)];
 
@@ -128,9 +127,4 @@ fn large_a_session_goes_on_over_other_links() {
 fn large_bursts() {
     const LINK: &[Link] = &[NARROW];
     run("serial, window 128 of 256 numbers, 35 of 37 under way, 2 losses", long(LINK, 35, 37, 2));
-    const LINKS: &[Link] = &[WIDE, NARROW];
-    run(
-        "stream and serial in turn, their own windows, 132 of 133 under way",
-        Setup { cuts: true, burst_routes: &[|id| (id % 2) as u8], ..long(LINKS, 132, 133, 0) },
-    );
 }
