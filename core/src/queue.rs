@@ -92,8 +92,13 @@ impl Ring {
     /// per turn of the ring.
     pub(crate) fn straighten(&mut self, buffer: &mut [u8], n: usize) {
         let head = self.head as usize;
-        if head + n > buffer.len() && head <= buffer.len() {
-            buffer.rotate_left(head);
+        if head + n > buffer.len()
+            && let Some((front, back)) = buffer.split_at_mut_checked(head)
+        {
+            // A rotation by three reversals: unlike `rotate_left` it cannot panic.
+            front.reverse();
+            back.reverse();
+            buffer.reverse();
             self.head = 0;
         }
     }

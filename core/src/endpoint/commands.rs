@@ -294,9 +294,9 @@ impl Core {
                 self.close_due = if self.link.lossless { 1 } else { CLOSES };
                 self.close_code = code;
             }
-            Phase::Connecting if self.suspended.is_some() => self.end_session(t, FailReason::SessionLost),
+            Phase::Connecting if self.is_suspended => self.end_session(t, FailReason::SessionLost),
             Phase::Connecting => self.timers.stop_all(),
-            Phase::NoLink if self.suspended.is_some() => {
+            Phase::NoLink if self.is_suspended => {
                 // There is no link over which to say so.
                 self.end_session(t, FailReason::SessionLost);
                 self.notice = Notice::Closed(CloseReason::Local);

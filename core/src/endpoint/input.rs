@@ -213,7 +213,7 @@ impl Core {
             self.resume(t, body, now);
             return;
         }
-        if self.suspended.is_some() {
+        if self.is_suspended {
             // The peer does not know the session any more.
             let restarted = hello.head.nonce >> 16 != self.peer.boot;
             let reason = if restarted { LostReason::PeerRestarted } else { LostReason::SessionLost };

@@ -57,7 +57,7 @@ impl Core {
         self.sent_best_effort = 0;
         self.passed_over = [0; 2];
         self.next_route = 0;
-        self.suspended = None;
+        self.is_suspended = false;
         self.proof = None;
         self.last_mark = None;
         self.squeezed = false;
@@ -102,7 +102,8 @@ impl Core {
         log!("session without a link: {}", reason);
         self.timers.stop_link();
         self.timers.set(Timer::Resume, now.plus_millis(self.resume_ms));
-        self.suspended = Some(reason);
+        self.is_suspended = true;
+        self.suspended_by = reason;
         self.tell_degraded(reason);
     }
 
@@ -116,7 +117,10 @@ impl Core {
 
     /// No link came in time.
     pub(super) fn on_resume_timeout(&mut self, t: &mut Tables<'_>, now: Instant) {
-        let Some(reason) = self.suspended else { return };
+        if !self.is_suspended {
+            return;
+        }
+        let reason = self.suspended_by;
         self.lose_session(t, reason);
         if self.phase == Phase::Connecting {
             // What was said of the session does not hold any more: begin anew.
@@ -147,7 +151,7 @@ impl Core {
         self.ping_every_ms = self.ping_ms.min((body.silence_ms / 3).max(1));
         self.probes = 0;
         self.squeezed = false;
-        self.suspended = None;
+        self.is_suspended = false;
         self.last_mark = None;
         self.tables_due = true;
         self.phase = Phase::Established;
@@ -174,7 +178,7 @@ impl Core {
         self.outbox.end_session(t.tx);
         t.calls.iter_mut().for_each(Call::on_session_end);
         t.served.fill(Served::EMPTY);
-        self.suspended = None;
+        self.is_suspended = false;
         self.events_due = true;
         self.tables_due = false;
         self.timers.stop_all();

@@ -102,8 +102,10 @@ pub(super) struct Core {
     pub(super) session_max: usize,
     /// What its frames had for packets, less the number of a reliable one: a link that has less cannot carry it on.
     pub(super) session_room: usize,
-    /// Why the session has no link, as long as it has none.
-    pub(super) suspended: Option<LostReason>,
+    /// The session has no link. Two fields, since a new endpoint must be all zero.
+    pub(super) is_suspended: bool,
+    /// Why it has none.
+    pub(super) suspended_by: LostReason,
     /// The session that the application was told of last.
     pub(super) told_session: u16,
     /// Counts sessions, so that requests of an earlier one are known as such.
@@ -194,7 +196,8 @@ impl Core {
             seed_kept: 0,
             session_max: 0,
             session_room: 0,
-            suspended: None,
+            is_suspended: false,
+            suspended_by: LostReason::Silence,
             told_session: 0,
             session: 0,
             peer: Peer::NOBODY,
@@ -329,7 +332,7 @@ impl Core {
         match self.phase {
             Phase::New | Phase::NoLink => return,
             Phase::Established => self.suspend(t, LostReason::LinkDown, now),
-            Phase::Connecting if self.suspended.is_none() => {
+            Phase::Connecting if !self.is_suspended => {
                 self.notice = Notice::Lost(LostReason::LinkDown);
             }
             Phase::Connecting | Phase::Closed => {}
@@ -350,7 +353,7 @@ impl Core {
         log!("link given up: framing lost");
         match self.phase {
             Phase::Established => self.suspend(t, LostReason::Framing, now),
-            _ if self.suspended.is_some() => self.tell_degraded(LostReason::Framing),
+            _ if self.is_suspended => self.tell_degraded(LostReason::Framing),
             _ => self.notice = Notice::Lost(LostReason::Framing),
         }
         self.leave_link();
@@ -486,7 +489,7 @@ impl Core {
 
     /// Whether there is a session, with a link or without.
     pub(super) const fn has_session(&self) -> bool {
-        matches!(self.phase, Phase::Established) || self.suspended.is_some()
+        matches!(self.phase, Phase::Established) || self.is_suspended
     }
 
     /// Whether both sides can do something.

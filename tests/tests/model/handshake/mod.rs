@@ -69,8 +69,6 @@ struct Side {
     challenges: u8,
     /// Of the challenge that is open.
     retries: u8,
-    /// The nonces with which it began a handshake, or waits for one.
-    begun: Vec<u64>,
     /// The nonces of its sessions, ours and the peer's: every frame that it has sent is marked with one of these.
     sessions: Vec<(u64, u64)>,
 }
@@ -88,7 +86,6 @@ impl Side {
 
     fn greet(&mut self) {
         self.machine.greet();
-        self.begun.push(self.machine.nonces().0);
         self.retries = 0;
     }
 }
@@ -156,11 +153,9 @@ impl State {
                 if restarted != (boot(before.1) != boot(after.1)) {
                     return Err("restarted or not");
                 }
-                let begun = &self.sides[1 - who].begun;
-                let place = |nonce: u64| begun.iter().position(|begun| *begun == nonce);
-                // The session before may be of a nonce that the peer made for a challenge: then the order tells.
-                if place(after.1).is_none() || place(before.1) >= place(after.1) {
-                    return Err("replaced, and the peer has not begun anew");
+                let peer = &self.sides[1 - who];
+                if peer.in_session() && peer.machine.nonces() == (before.1, before.0) {
+                    return Err("replaced, and the peer is still in that session");
                 }
             }
         }
@@ -190,7 +185,6 @@ impl State {
                 let side = &mut self.sides[who];
                 side.rests += 1;
                 side.machine.rest();
-                side.begun.push(side.machine.nonces().0);
             }
             Action::Restart(who) => {
                 self.sides[who].restarts += 1;
@@ -268,7 +262,6 @@ impl Model for Setup {
                 rests: 0,
                 challenges: 0,
                 retries: 0,
-                begun: Vec::new(),
                 sessions: Vec::new(),
             };
             side.start(self, who);

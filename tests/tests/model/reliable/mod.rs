@@ -362,9 +362,7 @@ impl Setup {
             Action::ResumeSender => {
                 let link = self.link(state);
                 state.sender_up = true;
-                if state.sender.resume(link.window, link.mask, link.reorder(), state.said).is_none() {
-                    return Err("the sender cannot go on");
-                }
+                state.sender.resume(link.window, link.mask, link.reorder(), state.said);
             }
             Action::ResumeReceiver => {
                 state.receiver_up = true;
