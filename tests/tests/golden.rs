@@ -7,10 +7,10 @@ use std::collections::HashMap;
 use tieline::RouteName;
 use tieline::framing::{self, Deframed, Deframer, Framing, Sealer};
 use tieline::packet::control::{
-    self, Control, Intent, Interest, InterestBody, NotifyStatus, Priority, WireName,
+    self, Control, Expired, Intent, Interest, InterestBody, NotifyStatus, Priority, WireName,
 };
 use tieline::packet::{
-    Hello, HelloBody, HelloHead, Malformed, Mode, Packet, SeqWidth, best_effort_len, reliable_len,
+    Extended, Hello, HelloBody, HelloHead, Malformed, Mode, Packet, SeqWidth, best_effort_len, reliable_len,
 };
 use tieline::wire::{Reader, Writer, crc32c_from};
 
@@ -65,6 +65,16 @@ fn packet(e: &Entry) -> Packet<'static> {
             distance: e.number("distance"),
             payload: e.payload(),
         },
+        "extended" => {
+            let header = Extended {
+                route: e.number("route"),
+                reliable: e.get("seq").map(|_| (e.number("seq"), e.number("distance"))),
+                number: e.number("number"),
+                life: e.get("life").map(|_| e.number("life")),
+                part: e.get("offset").map(|_| (e.number("offset"), e.number("total"))),
+            };
+            Packet::Extended { header, payload: e.payload() }
+        }
         "skipped" => Packet::Skipped,
         other => panic!("[{}] kind {other}", e.name),
     }
@@ -249,6 +259,17 @@ fn control_records() {
                     w.bytes(payload).unwrap();
                 })
             }
+            "expired" => {
+                let expired = Expired {
+                    route: e.number("route"),
+                    messages: e.number("messages"),
+                    bytes: e.number("bytes"),
+                    expired: e.number("expired"),
+                    after: e.number("after"),
+                };
+                assert_eq!(parsed, Control::Expired(expired), "[{}]", e.name);
+                emit(|w| control::emit_expired(&expired, w).unwrap())
+            }
             "result" => {
                 let (id, code, payload) = (e.number("id"), e.number("code"), e.payload());
                 assert_eq!(parsed, Control::Result { id, code, payload }, "[{}]", e.name);
@@ -267,7 +288,13 @@ fn control_records() {
 fn frames() {
     let known = known();
     for e in read(FRAMES) {
-        let framing = if e.text("framing") == "serial" { Framing::Serial } else { Framing::Stream };
+        let framing = match e.text("framing") {
+            "serial" => Framing::Serial,
+            "stream" => Framing::Stream,
+            "datagram" => Framing::Datagram,
+            other => panic!("[{}] framing {other}", e.name),
+        };
+        let number = e.get("number").map_or(0, |_| e.number("number"));
         let start = match e.get("start") {
             Some("a-to-b") => framing::seed(A, B),
             Some("b-to-a") => framing::seed(B, A),
@@ -277,14 +304,15 @@ fn frames() {
 
         for content_max in [packets.len() + framing.check_len(), 4096] {
             let mut out = vec![0xEE; Framing::wire_max(content_max)];
-            let sealer = Sealer { framing, number: 0 };
+            let sealer = Sealer { framing, number };
             sealer.area(&mut out, content_max).expect("there is room")[..packets.len()]
                 .copy_from_slice(&packets);
             let zero = e.get("zero") == Some("yes");
             let frame = sealer.seal(&mut out, content_max, packets.len(), start, zero);
             assert_eq!(frame, Some(&e.bytes[..]), "[{}]", e.name);
         }
-        for chunk in [1, 5, e.bytes.len()] {
+        let pieces = if framing == Framing::Datagram { &[e.bytes.len()][..] } else { &[1, 5, e.bytes.len()] };
+        for &chunk in pieces {
             let mut deframer = Deframer::new();
             deframer.reset(framing);
             assert_eq!(only_frame(&mut deframer, &e.bytes, chunk, start), packets, "[{}]", e.name);
@@ -325,6 +353,11 @@ fn hashes_seeds_and_checks() {
         } else if e.get("seed").is_some() {
             let seed = framing::seed(e.number("sender"), e.number("receiver"));
             assert_eq!(seed, e.number::<u32>("seed"), "[{}]", e.name);
+        } else if e.get("session").is_some() {
+            let (one, other) = (e.number("one"), e.number("other"));
+            assert_eq!(framing::session(one, other), e.number::<u32>("session"), "[{}]", e.name);
+            assert_eq!(framing::session(other, one), framing::session(one, other));
+            assert_eq!((framing::seed(A, B), framing::seed(B, A)), (one, other));
         } else {
             let crc = crc32c_from(e.number("start"), &e.bytes);
             assert_eq!(crc, e.number::<u32>("crc"), "[{}]", e.name);

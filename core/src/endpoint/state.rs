@@ -7,7 +7,7 @@ use super::stats::{Peer, Stats};
 use super::storage::Tables;
 use crate::error::ConnectError;
 use crate::event::{CloseReason, Diagnosis, LostReason};
-use crate::framing::{Deframer, Framing};
+use crate::framing::{Deframer, Framing, session};
 use crate::handshake::{Handshake, State};
 use crate::limiter::Limiter;
 use crate::limits::{
@@ -24,7 +24,6 @@ use crate::rto::Rto;
 use crate::sizing::Sizing;
 use crate::time::{Duration, Instant};
 use crate::timers::{Timer, Timers};
-use crate::wire::crc32c;
 
 /// Where an endpoint stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -499,8 +498,7 @@ impl Core {
 
     /// What names the session to the peer: the same on both sides.
     pub(super) fn session_id(&self) -> u32 {
-        let (low, high) = (self.seed_out.min(self.seed_kept), self.seed_out.max(self.seed_kept));
-        crc32c(&(u64::from(high) << 32 | u64::from(low)).to_le_bytes())
+        session(self.seed_out, self.seed_kept)
     }
 
     pub(super) fn diagnosis(&mut self) -> Option<Diagnosis> {

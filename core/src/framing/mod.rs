@@ -66,6 +66,13 @@ pub fn seed(sender: u64, receiver: u64) -> u32 {
     crc32c(&nonces.to_le_bytes())
 }
 
+/// What names the session of these two seeds in HELLO: the same on both sides.
+#[must_use]
+pub fn session(seed: u32, other: u32) -> u32 {
+    let (low, high) = (seed.min(other), seed.max(other));
+    crc32c(&(u64::from(high) << 32 | u64::from(low)).to_le_bytes())
+}
+
 #[cfg(test)]
 mod tests {
     use std::vec;
