@@ -24,7 +24,8 @@ fn feed(deframer: &mut Deframer, mut input: &[u8], mut on_packets: impl FnMut(&[
 
 fuzz_target!(|data: &[u8]| {
     let Some((&options, noise)) = data.split_first() else { return };
-    let framing = [Framing::Serial, Framing::Stream, Framing::Serial, Framing::Datagram][usize::from(options & 3)];
+    let framing =
+        [Framing::Serial, Framing::Stream, Framing::Serial, Framing::Datagram][usize::from(options & 3)];
     let mut deframer = Deframer::new();
     deframer.reset(framing);
     for piece in noise.chunks(usize::from(options >> 2).max(1)) {
