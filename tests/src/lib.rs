@@ -19,7 +19,9 @@
 //! | [`corruption`] | damaged frames, and how many pass for good ones |
 //! | [`proxy`] | a bad line between two real programs |
 //! | [`schedule`] | everything that happens in one run of the property tests, as a value |
+//! | `draw` | draws one from a seed |
 //! | [`property`] | runs a schedule: what must hold whatever happens |
+//! | [`report`] | what a run comes to |
 //! | `verdict` | judges a run by what its applications were told |
 //! | `quiet` | panics that are expected |
 //! | [`shrink`] | makes a schedule that fails smaller |
@@ -46,6 +48,7 @@
 pub mod app;
 pub mod chaos;
 pub mod corruption;
+mod draw;
 pub mod feed;
 pub mod forge;
 pub mod line;
@@ -54,6 +57,7 @@ pub mod names;
 pub mod property;
 pub mod proxy;
 mod quiet;
+pub mod report;
 pub mod rng;
 pub mod schedule;
 pub mod seeds;

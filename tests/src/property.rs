@@ -16,7 +16,6 @@
 //! What is read off a run at its end is judged in `verdict`. That each ticket ends once and that time does not stand still is asserted by the simulator itself.
 
 use std::collections::HashMap;
-use std::fmt;
 
 use tieline::{CallId, CallOptions, Config, IntentOptions, InterestOptions, Quality};
 
@@ -24,6 +23,8 @@ use crate::app::{Handle, Reading, Serving};
 use crate::feed::{End, Fate, Feed, numbered};
 use crate::names::{ADD, EIGHT};
 use crate::quiet::quietly;
+pub use crate::report::{Failure, Report};
+use crate::report::{fail, hold};
 use crate::rng::Rng;
 use crate::schedule::{Action, Kind, Schedule, line_with};
 use crate::shrink::shrink;
@@ -39,62 +40,6 @@ const SHRINK_TRIES: u32 = 1_500;
 const SHRINK_SEEDS: u64 = 4;
 /// Quotas are checked once in so many steps of the simulator.
 const QUOTA_STEPS: u32 = 50;
-
-/// Why a run failed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Failure {
-    /// Which property: a word of the table above.
-    pub property: &'static str,
-    /// What was seen.
-    pub message: String,
-}
-
-impl fmt::Display for Failure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.property, self.message)
-    }
-}
-
-/// What a run was worth.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Report {
-    /// Virtual time, ms.
-    pub virtual_ms: u64,
-    /// Messages that were published.
-    pub published: u64,
-    /// Messages that were read.
-    pub read: u64,
-    /// Reliable messages that failed, or whose publisher did not live to hear of their end.
-    pub failed: u64,
-    /// Sessions of both sides.
-    pub sessions: u64,
-    /// Requests that were sent.
-    pub requests: u64,
-    /// Frames that were sent.
-    pub frames: u64,
-    /// What chance did to frames and bytes, one by one.
-    pub faults: u64,
-    /// Actions of the schedule.
-    pub actions: u64,
-    /// From the end of the faults until everything was delivered, ms.
-    pub settled_ms: u64,
-}
-
-impl Report {
-    /// Both together; of `settled_ms` the larger one.
-    pub fn add(&mut self, other: &Self) {
-        self.virtual_ms += other.virtual_ms;
-        self.published += other.published;
-        self.read += other.read;
-        self.failed += other.failed;
-        self.sessions += other.sessions;
-        self.requests += other.requests;
-        self.frames += other.frames;
-        self.faults += other.faults;
-        self.actions += other.actions;
-        self.settled_ms = self.settled_ms.max(other.settled_ms);
-    }
-}
 
 /// Runs a schedule. Panics in it are caught and are a failure.
 ///
@@ -125,19 +70,6 @@ pub fn explain(schedule: Schedule, failure: &Failure) -> String {
          for the list of regressions in tests/tests/property.rs:\n{},\n",
         small.literal()
     )
-}
-
-pub(crate) fn fail<T>(property: &'static str, message: String) -> Result<T, Failure> {
-    Err(Failure { property, message })
-}
-
-/// Makes of "it does not hold" a failure.
-pub(crate) fn hold(
-    holds: bool,
-    property: &'static str,
-    message: impl FnOnce() -> String,
-) -> Result<(), Failure> {
-    if holds { Ok(()) } else { fail(property, message()) }
 }
 
 /// A condition that lasts until a time, µs, on each side.

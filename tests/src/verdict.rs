@@ -8,7 +8,7 @@ use tieline::{CallId, Event, FailReason};
 
 use crate::app::{Handle, Heard};
 use crate::feed::{End, Fate};
-use crate::property::{Failure, fail, hold};
+use crate::report::{Failure, fail, hold};
 use crate::schedule::{Action, Kind, Schedule};
 use crate::sim::{Sim, Who};
 
