@@ -4,9 +4,10 @@
 
 use std::collections::HashMap;
 
+use tieline::limits::LIFE_COST;
 use tieline::{
-    Answer, CallId, Endpoint, Event, FailReason, IntentOptions, InterestOptions, Outcome, RequestId, RouteId,
-    RouteName, Select, ServiceOptions, Ticket,
+    Answer, CallId, Endpoint, Event, FailReason, Instant, IntentOptions, InterestOptions, Outcome, Quality,
+    RequestId, RouteId, RouteName, Select, ServiceOptions, Ticket,
 };
 
 use crate::feed::{End, Fate, Feed, number_of, numbered};
@@ -123,6 +124,8 @@ pub struct App {
     pub polls_events: bool,
     /// Whether it looks at answers at all.
     pub polls_answers: bool,
+    /// Whether it tells its endpoint the time before it does anything: rates and lives are judged by the newest time told.
+    pub tells_time: bool,
     /// What it has read, of all starts, but where [`counts_only`](crate::Side::counts_only) was asked for.
     pub received: Vec<Received>,
     /// What happened, with the time in µs.
@@ -145,6 +148,8 @@ pub struct App {
     open: HashMap<Ticket, (usize, Option<usize>)>,
     later: Vec<(u64, RequestId, Vec<u8>)>,
     pub(crate) declarations: Vec<Declaration>,
+    /// When its program started, µs, and what its clock showed then.
+    pub(crate) epoch: (u64, u64),
 }
 
 impl App {
@@ -152,6 +157,7 @@ impl App {
         Self {
             polls_events: true,
             polls_answers: true,
+            tells_time: false,
             received: Vec::new(),
             events: Vec::new(),
             asked: Vec::new(),
@@ -164,6 +170,7 @@ impl App {
             open: HashMap::new(),
             later: Vec::new(),
             declarations: Vec::new(),
+            epoch: (0, 0),
         }
     }
 
@@ -257,7 +264,12 @@ impl App {
     }
 
     pub(crate) fn id(&self, handle: Handle) -> RouteId {
-        self.declarations[handle.0].id.expect("declared")
+        self.try_id(handle).expect("declared")
+    }
+
+    /// The route's present id, unless it is withdrawn.
+    pub(crate) fn try_id(&self, handle: Handle) -> Option<RouteId> {
+        self.declarations[handle.0].id
     }
 
     pub(crate) fn on_published(&mut self, handle: Handle, ticket: Option<Ticket>, fate: Option<usize>) {
@@ -287,7 +299,8 @@ impl App {
             Reading::Every(_) if declared.lives => Some(declared.read_at),
             Reading::Every(_) | Reading::Always | Reading::Never => None,
         });
-        let feeds = self.feeds.iter().filter(|feed| feed.every_ms > 0 && feed.next < feed.count);
+        let feeds =
+            self.feeds.iter().filter(|feed| (feed.every_ms > 0 || feed.due > 0) && feed.next < feed.count);
         let later = self.later.iter().map(|(at, ..)| *at);
         reads.chain(feeds.map(|feed| feed.due)).chain(later)
     }
@@ -377,6 +390,16 @@ impl App {
         }
     }
 
+    /// What its clock shows.
+    const fn clock(&self, now: u64) -> Instant {
+        Instant::from_micros(now - self.epoch.0 + self.epoch.1)
+    }
+
+    fn is_reliable(&self, handle: Handle) -> bool {
+        let what = &self.declarations[handle.0].what;
+        matches!(what, What::Intent(IntentOptions { quality: Quality::Reliable, .. }))
+    }
+
     fn answer(&mut self, endpoint: &mut Endpoint<Memory>, now: u64) {
         self.later.retain(|(at, request, payload)| {
             *at > now || endpoint.respond(*request, 0, payload) == Err(nb::Error::WouldBlock)
@@ -392,11 +415,19 @@ impl App {
             // The length hangs on the number alone, so that a second try is the same message.
             let len = Rng::new(u64::from(feed.next)).between(feed.size.0 as u64, feed.size.1 as u64);
             let Some(id) = self.declarations[feed.handle.0].id else { return };
-            let len = (len as usize).min(endpoint.payload_limit(id).unwrap_or(usize::MAX));
-            let payload = numbered(feed.next, len);
-            let Ok(ticket) = endpoint.publish(id, &payload) else { return };
+            let expires = feed.options.is_some_and(|options| options.expires.is_some());
+            let head = if expires { LIFE_COST } else { 0 };
+            let limit = endpoint.payload_limit(id).unwrap_or(usize::MAX);
+            let payload = numbered(feed.next, (len as usize).min(limit.saturating_sub(head)).max(4));
+            let published = match feed.options {
+                None => endpoint.publish(id, &payload),
+                Some(options) => endpoint.publish_with(self.clock(now), id, &payload, options),
+            };
+            let Ok(ticket) = published else { return };
             let Feed { handle, next: number, .. } = feed;
-            self.fates.push(Fate { handle, number, session: self.sessions, len, end: End::Open });
+            let end = if ticket.is_none() && self.is_reliable(handle) { End::Untold } else { End::Open };
+            let (session, len) = (self.sessions, payload.len());
+            self.fates.push(Fate { handle, number, session, at: now, len, end });
             self.on_published(handle, ticket, Some(self.fates.len() - 1));
             let feed = &mut self.feeds[at];
             feed.next += 1;

@@ -1,6 +1,6 @@
 //! Numbered messages: an application publishes them by itself, and whoever reads them can tell what came.
 
-use tieline::FailReason;
+use tieline::{FailReason, PublishOptions};
 
 use crate::app::Handle;
 
@@ -18,6 +18,8 @@ pub struct Feed {
     pub size: (usize, usize),
     /// Time between two messages, ms; 0: whenever there is room.
     pub every_ms: u64,
+    /// How it publishes; None: without telling the endpoint the time.
+    pub options: Option<PublishOptions>,
     /// Not before this, µs.
     pub(crate) due: u64,
 }
@@ -26,13 +28,19 @@ impl Feed {
     /// `count` messages of these sizes, as fast as they go.
     #[must_use]
     pub const fn new(handle: Handle, count: u32, size: (usize, usize)) -> Self {
-        Self { handle, next: 0, count, size, every_ms: 0, due: 0 }
+        Self { handle, next: 0, count, size, every_ms: 0, options: None, due: 0 }
     }
 
     /// One every so many ms.
     #[must_use]
     pub const fn every(self, ms: u64) -> Self {
         Self { every_ms: ms, ..self }
+    }
+
+    /// With these options.
+    #[must_use]
+    pub const fn with(self, options: PublishOptions) -> Self {
+        Self { options: Some(options), ..self }
     }
 }
 
@@ -47,6 +55,8 @@ pub enum End {
     Failed(FailReason),
     /// The publisher's program ended first, and its knowledge with it.
     Forgotten,
+    /// Reliable, but published while nobody listened: kept for whoever comes, without a ticket.
+    Untold,
 }
 
 /// What became of one message of a feed.
@@ -58,6 +68,8 @@ pub struct Fate {
     pub number: u32,
     /// In which session of its publisher it was published; counts over restarts.
     pub session: u32,
+    /// When it was published, µs.
+    pub at: u64,
     /// Bytes of its payload.
     pub len: usize,
     /// How it ended.

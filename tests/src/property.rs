@@ -2,31 +2,39 @@
 //!
 //! | property | what fails |
 //! |---|---|
-//! | order | a message is read twice, or before an earlier one of its route |
+//! | order | a message is read twice (but the newest of a route that keeps it, by an interest that comes back), or before an earlier one |
 //! | prefix | of the reliable messages of one session one is missing and a later one was read |
 //! | tickets | a ticket's end is not true, is missing, or has a reason that cannot be |
+//! | expiry | a message is read later than its life, and the time that it was under way, allow |
+//! | latest | the last that is read is not the newest, where the route keeps it |
+//! | rate | more messages pass than a rate limit allows |
 //! | loss | the counters of best-effort messages are not exact |
 //! | requests | a question has no outcome, two, or another one's answer |
-//! | quota | more is under way than a window, or than the protocol's window, allows |
-//! | cause | a session was lost and nothing was done to it |
+//! | quota | more is under way than a window, or than TX, allows |
+//! | cause | a session was lost and nothing was done to it that both sides do not bear |
 //! | bounded | not everything is delivered [`SETTLE_MS`] after the faults have ended |
 //! | quiet | with nothing to say the line carries more than keep-alives |
 //! | panic | anything panics: an assertion of the simulator, an overflow |
 //!
-//! What is read off a run at its end is judged in `verdict`. That each ticket ends once and that time does not stand still is asserted by the simulator itself.
+//! What is read off a run at its end is judged in `verdict`. That each ticket ends once and that time does not stand still
+//! is asserted by the simulator itself.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
-use tieline::{CallId, CallOptions, Config, IntentOptions, InterestOptions, Quality};
+use tieline::{
+    CallId, CallOptions, Config, Event, FailReason, History, IntentOptions, InterestOptions, PublishOptions,
+    Quality,
+};
 
-use crate::app::{Handle, Reading, Serving};
+use crate::app::{App, Handle, Reading, Serving};
 use crate::feed::{End, Fate, Feed, numbered};
 use crate::names::{ADD, EIGHT};
 use crate::quiet::quietly;
 pub use crate::report::{Failure, Report};
-use crate::report::{fail, hold};
+use crate::report::{fail, hold, what_is_open};
 use crate::rng::Rng;
-use crate::schedule::{Action, Kind, Schedule, line_with};
+use crate::schedule::{Action, Half, Kind, Schedule, line_with};
 use crate::shrink::shrink;
 use crate::sim::{B, Setup, Sim, Who};
 use crate::verdict::{self, Asked, Story};
@@ -88,6 +96,8 @@ struct Run<'s> {
     down: Until,
     asleep: Until,
     cut: Until,
+    /// Declarations that are taken back until a time, µs.
+    gone: Vec<(u64, Who, Handle)>,
     /// Questions of each side's present life, with what was asked.
     asked: [HashMap<CallId, Vec<u8>>; 2],
     /// How many answers of a side are from earlier lives.
@@ -98,11 +108,12 @@ struct Run<'s> {
 impl<'s> Run<'s> {
     fn new(schedule: &'s Schedule) -> Self {
         let mut config = [Config::new("a"), Config::new("b")];
-        let times =
-            [(schedule.ping_ms.0, schedule.silence_ms.0), (schedule.ping_ms.1, schedule.silence_ms.1)];
-        for (config, (ping, silence)) in config.iter_mut().zip(times) {
-            config.ping_interval = std::time::Duration::from_millis(ping);
-            config.silence = std::time::Duration::from_millis(silence);
+        let Schedule { ping_ms, silence_ms, resume_ms, .. } = schedule;
+        let times = [(ping_ms.0, silence_ms.0, resume_ms.0), (ping_ms.1, silence_ms.1, resume_ms.1)];
+        for (config, (ping, silence, resume)) in config.iter_mut().zip(times) {
+            config.ping_interval = Duration::from_millis(ping);
+            config.silence = Duration::from_millis(silence);
+            config.resume_for = Duration::from_millis(resume);
         }
         let line = line_with(schedule.baud, &schedule.faults.0);
         let setup = Setup {
@@ -113,6 +124,7 @@ impl<'s> Run<'s> {
             ..Setup::new(schedule.seed)
         };
         let mut sim = setup.build();
+        Who::BOTH.into_iter().for_each(|who| sim[who].app.tells_time = true);
         sim.line_from(B).config = line_with(schedule.baud, &schedule.faults.1);
         let rng = Rng::new(!schedule.seed);
         let (dead, down, asleep, cut) = <(Until, Until, Until, Until)>::default();
@@ -126,6 +138,7 @@ impl<'s> Run<'s> {
             down,
             asleep,
             cut,
+            gone: Vec::new(),
             asked: [HashMap::new(), HashMap::new()],
             stale_answers: [0; 2],
             requests: 0,
@@ -140,14 +153,18 @@ impl<'s> Run<'s> {
                 true => (Quality::Reliable, true),
                 false => (Quality::BestEffort, false),
             };
-            let options = IntentOptions { quality, tickets, priority: plan.priority, ..Default::default() };
+            let history = if plan.latest { History::Latest } else { History::All };
+            let (priority, rate) = (plan.priority, plan.rates.0);
+            let options = IntentOptions { quality, priority, ttl: None, tickets, history, rate };
             let name = &EIGHT[plan.name % EIGHT.len()];
             let intent = self.sim[plan.from].intent(name, options);
             let reader = &mut self.sim[plan.from.other()];
-            let interest =
-                reader.interest(name, InterestOptions { window: Some(plan.window), ..Default::default() });
+            let window = Some(plan.window);
+            let interest = reader.interest(name, InterestOptions { window, ttl: None, rate: plan.rates.1 });
             reader.reads(interest, plan.reading);
-            self.sim[plan.from].feed(Feed::new(intent, plan.count, plan.size).every(plan.every_ms));
+            let expires = (plan.life_ms > 0).then(|| Duration::from_millis(plan.life_ms));
+            let feed = Feed::new(intent, plan.count, plan.size).every(plan.every_ms);
+            self.sim[plan.from].feed(feed.with(PublishOptions { expires }));
             self.routes.push((intent, interest));
         }
         if let Some(wait) = self.schedule.answers {
@@ -191,6 +208,7 @@ impl<'s> Run<'s> {
             self.wake();
             let now = self.sim.now;
             let ends = [self.dead, self.down, self.asleep, self.cut].into_iter().flatten().flatten();
+            let ends = ends.chain(self.gone.iter().map(|(until, ..)| *until));
             // A link that is back waits for its side's power.
             let next = ends.filter(|until| *until > now).min().map_or(end, |next| next.min(end));
             self.drive(next, |_| false)?;
@@ -222,6 +240,9 @@ impl<'s> Run<'s> {
     /// Ends what has lasted long enough.
     fn wake(&mut self) {
         let now = self.sim.now;
+        for (_, who, handle) in self.gone.extract_if(.., |(until, ..)| *until <= now) {
+            self.sim[who].redeclare(handle).expect("what was declared before fits again");
+        }
         let over = |until: &mut Option<u64>| until.take_if(|until| *until <= now).is_some();
         for who in Who::BOTH {
             let at = who as usize;
@@ -275,10 +296,32 @@ impl<'s> Run<'s> {
             }
             Action::Noise(..) => {}
             Action::Ask(who, len, timeout) => self.ask(*who, *len, *timeout),
+            Action::Withdraw(route, half, ms) => {
+                let Some((who, handle)) = self.declaration(*route, *half) else { return };
+                self.sim[who].withdraw(handle);
+                self.gone.push((now + ms * 1_000, who, handle));
+            }
+            Action::Lapse(route, half, ms) => {
+                let Some((who, handle)) = self.declaration(*route, *half) else { return };
+                self.set_ttl(who, handle, Some(Duration::from_millis(*ms)));
+            }
             Action::Line(who, faults) => {
                 self.sim.line_from(*who).config = line_with(self.schedule.baud, faults);
             }
         }
+    }
+
+    /// Whose a declaration of a route is, and which.
+    fn declaration(&self, route: usize, half: Half) -> Option<(Who, Handle)> {
+        let (plan, (intent, interest)) = (self.schedule.routes.get(route)?, self.routes.get(route)?);
+        Some(match half {
+            Half::Intent => (plan.from, *intent),
+            Half::Interest => (plan.from.other(), *interest),
+        })
+    }
+
+    fn set_ttl(&mut self, who: Who, handle: Handle, ttl: Option<Duration>) {
+        self.sim[who].set_ttl(handle, ttl).expect("what was declared before fits again");
     }
 
     fn disconnect(&mut self, who: Who, until: Option<u64>) {
@@ -314,11 +357,13 @@ impl<'s> Run<'s> {
     fn ask(&mut self, who: Who, len: usize, timeout: u64) {
         let at = who as usize;
         let asleep = self.sim[who].app.asleep;
-        if self.dead[at].is_some() || asleep || self.services[who.other() as usize].is_none() {
+        // What is declared again finds the room that it had.
+        let waits = self.gone.iter().any(|(_, whose, _)| *whose == who);
+        if self.dead[at].is_some() || asleep || waits || self.services[who.other() as usize].is_none() {
             return;
         }
         let payload = numbered(self.requests as u32, len);
-        let timeout = std::time::Duration::from_millis(timeout);
+        let timeout = Duration::from_millis(timeout);
         if let Ok(call) = self.sim.request(who, &ADD, &payload, CallOptions { timeout, room: len }) {
             self.requests += 1;
             self.asked[at].insert(call, payload);
@@ -331,11 +376,32 @@ impl<'s> Run<'s> {
         for until in [&mut self.dead, &mut self.down, &mut self.asleep, &mut self.cut] {
             until.iter_mut().flatten().for_each(|until| *until = now);
         }
+        self.gone.iter_mut().for_each(|(until, ..)| *until = now);
         self.wake();
         self.sim.lines.iter_mut().for_each(|line| line.stall(now));
         self.sim.end_faults();
+        let lapses = self.schedule.actions.iter().any(|(_, action)| matches!(action, Action::Lapse(..)));
         for route in 0..self.routes.len() {
             self.read(route, Reading::Always);
+            // The two declarations of one side share their time to live: all are renewed.
+            for half in [Half::Intent, Half::Interest] {
+                if let Some((who, handle)) = self.declaration(route, half).filter(|_| lapses) {
+                    self.set_ttl(who, handle, None);
+                }
+            }
+            self.publish_last(route);
+        }
+    }
+
+    /// A route that keeps its newest message gets one that the line cannot lose: when no session is stale any more.
+    fn publish_last(&mut self, route: usize) {
+        let (plan, (intent, _)) = (&self.schedule.routes[route], self.routes[route]);
+        let stale_ms = self.schedule.silence_ms.0.max(self.schedule.silence_ms.1) * 2 + 3_000;
+        let due = self.sim.now + stale_ms * 1_000;
+        let mut feeds = self.sim[plan.from].app.feeds.iter_mut();
+        if let Some(feed) = feeds.find(|feed| plan.latest && feed.handle == intent) {
+            // What was not published by then is left out, so that this one comes in time.
+            (feed.count, feed.due) = (feed.next + 1, due);
         }
     }
 
@@ -347,7 +413,7 @@ impl<'s> Run<'s> {
         let calm = self.schedule.silence_ms.0.max(self.schedule.silence_ms.1) + 1_500;
         loop {
             if !self.drive(end, verdict::is_done)? {
-                return fail("bounded", format!("after {SETTLE_MS} ms: {}", self.what_is_open()));
+                return fail("bounded", format!("after {SETTLE_MS} ms: {}", what_is_open(&self.sim)));
             }
             let done_at = self.sim.now;
             let sessions = Who::BOTH.map(|who| self.sim[who].app.sessions);
@@ -356,23 +422,6 @@ impl<'s> Run<'s> {
                 return Ok((done_at - begin) / 1_000);
             }
         }
-    }
-
-    fn what_is_open(&self) -> String {
-        let mut text = String::new();
-        for who in Who::BOTH {
-            let (app, endpoint) = (&self.sim[who].app, &self.sim[who].endpoint);
-            let feeds: Vec<_> = app.feeds.iter().map(|feed| (feed.next, feed.count)).collect();
-            text += &format!(
-                "{who:?} established {}, fed {feeds:?}, undelivered {}, unacknowledged {}, unsent {}, tickets {:?}; ",
-                endpoint.is_established(),
-                endpoint.undelivered_total(),
-                endpoint.unacknowledged(),
-                endpoint.unsent_best_effort(),
-                app.ends().2,
-            );
-        }
-        text
     }
 
     /// Nothing is to be said: only keep-alives may be.
@@ -415,11 +464,17 @@ impl<'s> Run<'s> {
         let apps = Who::BOTH.map(|who| &self.sim[who].app);
         let sum = |of: &dyn Fn(usize) -> u64| of(0) + of(1);
         let failed = |fate: &&Fate| matches!(fate.end, End::Failed(_) | End::Forgotten);
+        let ended = |app: &App, reason| {
+            app.fates.iter().filter(|fate| fate.end == End::Failed(reason)).count() as u64
+        };
         Report {
             virtual_ms: self.sim.now / 1_000,
             published: sum(&|at| apps[at].fates.len() as u64),
             read: sum(&|at| apps[at].received.len() as u64),
             failed: sum(&|at| apps[at].fates.iter().filter(failed).count() as u64),
+            expired: sum(&|at| ended(apps[at], FailReason::Expired)),
+            superseded: sum(&|at| ended(apps[at], FailReason::Superseded)),
+            resumed: sum(&|at| apps[at].count(Event::Established { resumed: true }) as u64),
             sessions: sum(&|at| apps[at].sessions.into()),
             requests: self.requests,
             frames: sum(&|at| self.sim.lines[at].frames),

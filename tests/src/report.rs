@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::sim::{Sim, Who};
+
 /// Why a run failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failure {
@@ -28,8 +30,14 @@ pub struct Report {
     pub read: u64,
     /// Reliable messages that failed, or whose publisher did not live to hear of their end.
     pub failed: u64,
+    /// Of those, messages whose time was over.
+    pub expired: u64,
+    /// Of those that failed, messages that a newer one replaced.
+    pub superseded: u64,
     /// Sessions of both sides.
     pub sessions: u64,
+    /// How often one of them went on over a link that came back.
+    pub resumed: u64,
     /// Requests that were sent.
     pub requests: u64,
     /// Frames that were sent.
@@ -49,7 +57,10 @@ impl Report {
         self.published += other.published;
         self.read += other.read;
         self.failed += other.failed;
+        self.expired += other.expired;
+        self.superseded += other.superseded;
         self.sessions += other.sessions;
+        self.resumed += other.resumed;
         self.requests += other.requests;
         self.frames += other.frames;
         self.faults += other.faults;
@@ -69,4 +80,22 @@ pub(crate) fn hold(
     message: impl FnOnce() -> String,
 ) -> Result<(), Failure> {
     if holds { Ok(()) } else { fail(property, message()) }
+}
+
+/// What keeps a run from being done.
+pub(crate) fn what_is_open(sim: &Sim) -> String {
+    let mut text = String::new();
+    for who in Who::BOTH {
+        let (app, endpoint) = (&sim[who].app, &sim[who].endpoint);
+        let feeds: Vec<_> = app.feeds.iter().map(|feed| (feed.next, feed.count)).collect();
+        text += &format!(
+            "{who:?} established {}, fed {feeds:?}, undelivered {}, unacknowledged {}, unsent {}, tickets {:?}; ",
+            endpoint.is_established(),
+            endpoint.undelivered_total(),
+            endpoint.unacknowledged(),
+            endpoint.unsent_best_effort(),
+            app.ends().2,
+        );
+    }
+    text
 }

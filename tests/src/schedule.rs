@@ -4,7 +4,7 @@
 //! makes smaller ones, and [`Schedule::literal`] is the text that goes into a list of regressions. What happens in a
 //! run, and what must hold, is in [`crate::property`].
 
-use tieline::{Link, Priority};
+use tieline::{Link, Priority, Rate};
 
 use crate::app::Reading;
 use crate::line::{Chunking, LineConfig};
@@ -16,6 +16,17 @@ pub const BIT_ERROR_PPM: u32 = 1_000;
 
 /// Names that routes may have: those of [`crate::names::EIGHT`].
 pub const NAMES: usize = 8;
+
+/// Whether a stream may stall for longer than a silence. What was sent in an earlier session over the same stream is then
+/// taken for a part of the next one, since no check tells them apart: its numbers disturb those of the next one for ever.
+pub const STALLS_OUTLAST_SILENCE: bool = false;
+/// Whether a session may be given up while the handshake that would resume it over a stream is under way: what the peer
+/// sends then, for whom it stands, is taken for lost framing and costs the new link, too.
+pub const RESUME_MAY_END_IN_HANDSHAKE: bool = false;
+/// A handshake takes no longer than this on a line that loses nothing, ms.
+const HANDSHAKE_MS: u64 = 3_000;
+/// Before this the first session may not have begun, ms.
+pub const FIRST_GAP_MS: u64 = 2_000;
 
 /// What the link is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -80,6 +91,14 @@ pub enum Fault {
     Pieces,
 }
 
+impl Fault {
+    /// Whether everything comes all the same, once and intact.
+    #[must_use]
+    pub const fn is_gentle(self) -> bool {
+        matches!(self, Self::Delay | Self::Pieces | Self::Reorder)
+    }
+}
+
 /// What a line does to what it carries: kinds of faults with their amounts.
 pub type Faults = Vec<(Fault, u32)>;
 
@@ -126,6 +145,29 @@ pub struct Plan {
     pub every_ms: u64,
     /// How it is read at first.
     pub reading: Reading,
+    /// How long a message is worth delivering, ms; 0: for ever.
+    pub life_ms: u64,
+    /// Whether the newest message is kept for whoever comes.
+    pub latest: bool,
+    /// How often may be published, and how often is read.
+    pub rates: (Option<Rate>, Option<Rate>),
+}
+
+impl Plan {
+    /// Whether some of its messages may be left out without any fault.
+    #[must_use]
+    pub const fn may_skip(&self) -> bool {
+        self.life_ms > 0 || self.latest
+    }
+}
+
+/// One of the two declarations of a route.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Half {
+    /// The publisher's.
+    Intent,
+    /// The reader's.
+    Interest,
 }
 
 /// Something that happens once. Spans are in ms; on a stream what breaks one side's link breaks both.
@@ -149,6 +191,10 @@ pub enum Action {
     Ask(Who, usize, u64),
     /// The line on which this side sends has these faults from now on.
     Line(Who, Faults),
+    /// A declaration of a route is taken back, and declared again later.
+    Withdraw(usize, Half, u64),
+    /// A declaration of a route is declared again and has this time to live, until the faults end.
+    Lapse(usize, Half, u64),
 }
 
 /// Everything that happens in a run.
@@ -166,6 +212,8 @@ pub struct Schedule {
     pub ping_ms: (u64, u64),
     /// How long A and B wait for a silent peer, ms.
     pub silence_ms: (u64, u64),
+    /// How long A and B keep a session without a link, ms.
+    pub resume_ms: (u64, u64),
     /// Faults of the line on which A and on which B sends, from the start.
     pub faults: (Faults, Faults),
     /// The routes.
@@ -186,23 +234,53 @@ impl Schedule {
         format!("{self:?}").replace('[', "vec![")
     }
 
-    /// Whether nothing in it can cost a session.
+    /// Whether nothing in it can cost a session: the lines lose nothing, nobody restarts, and where the peers do not hear
+    /// each other that is soon over.
     #[must_use]
     pub fn is_harmless(&self) -> bool {
-        let gentle = |faults: &Faults| {
-            faults.iter().all(|(fault, _)| matches!(fault, Fault::Delay | Fault::Pieces | Fault::Reorder))
-        };
+        let gentle = |faults: &Faults| faults.iter().all(|(fault, _)| fault.is_gentle());
         let harmless = |action: &Action| match action {
-            Action::Sleep(..) | Action::Read(..) | Action::Ask(..) => true,
+            Action::Restart(..) | Action::Noise(..) => false,
             Action::Line(_, faults) => gentle(faults),
-            Action::Outage(..)
-            | Action::Disconnect(..)
-            | Action::Unplug(_)
-            | Action::Restart(..)
-            | Action::Noise(..) => false,
+            _ => true,
         };
         gentle(&self.faults.0)
             && gentle(&self.faults.1)
             && self.actions.iter().all(|(_, action)| harmless(action))
+            && self.are_gaps_short()
+    }
+
+    /// Whether both sides keep their session through all times without a link.
+    fn are_gaps_short(&self) -> bool {
+        let most = self.resume_ms.0.min(self.resume_ms.1);
+        // Gaps that are close to each other may be one.
+        let mut gap: Option<(u64, u64)> = None;
+        let breaks = |action: &Action| match action {
+            Action::Outage(_, ms) | Action::Disconnect(_, ms) | Action::Unplug(ms) => Some(*ms),
+            _ => None,
+        };
+        self.actions.iter().filter_map(|(at, action)| Some((*at, breaks(action)?))).all(|(at, ms)| {
+            let (begin, before) = gap.filter(|(_, end)| at <= *end).unwrap_or((at, 0));
+            let end = before.max(at + ms + HANDSHAKE_MS);
+            gap = Some((begin, end));
+            begin >= FIRST_GAP_MS && end - begin <= most
+        })
+    }
+
+    /// Whether a declaration of a route is taken back in it, or may end by itself.
+    #[must_use]
+    pub fn ends_declaration(&self, route: usize, half: Half) -> bool {
+        let ends = |action: &Action| match action {
+            Action::Withdraw(of, which, _) | Action::Lapse(of, which, _) => (*of, *which) == (route, half),
+            _ => false,
+        };
+        self.actions.iter().any(|(_, action)| ends(action))
+    }
+
+    /// Whether a side loses its power in it.
+    #[must_use]
+    pub fn restarts(&self, who: Who) -> bool {
+        let restart = |action: &Action| matches!(action, Action::Restart(of, _) if *of == who);
+        self.actions.iter().any(|(_, action)| restart(action))
     }
 }

@@ -74,6 +74,8 @@ fn simpler(schedule: &Schedule) -> Vec<Schedule> {
     with(&|changed| changed.sizes = (Sizes::BOARD, Sizes::BOARD));
     with(&|changed| changed.ping_ms = (1_000, 1_000));
     with(&|changed| changed.silence_ms = (3_000, 3_000));
+    with(&|changed| changed.resume_ms = (10_000, 10_000));
+    with(&|changed| changed.resume_ms = (0, 0));
     with(&|changed| changed.baud = 115_200);
     for at in 0..actions {
         for simple in simpler_actions(&schedule.actions[at].1) {
@@ -90,26 +92,30 @@ fn sizes_of_cuts(count: usize) -> impl Iterator<Item = usize> {
     [count, count / 2, count / 4, 1].into_iter().filter(|size| *size > 0)
 }
 
-const PLAN_CHANGES: [fn(&mut Plan); 6] = [
+const PLAN_CHANGES: [fn(&mut Plan); 10] = [
     |plan| plan.count = plan.count.div_ceil(2),
     |plan| plan.count = plan.count.saturating_sub(1).max(1),
     |plan| plan.size = (plan.size.0, plan.size.0),
     |plan| plan.priority = Priority::Normal,
     |plan| plan.reading = Reading::Always,
     |plan| plan.every_ms = 0,
+    |plan| plan.life_ms = 0,
+    |plan| plan.latest = false,
+    |plan| plan.rates.0 = None,
+    |plan| plan.rates.1 = None,
 ];
 
 /// Leaves a route away, and what happens to it.
 fn drop_route(schedule: &mut Schedule, at: usize) {
     schedule.routes.remove(at);
-    schedule.actions.retain(|(_, action)| !matches!(action, Action::Read(route, _) if *route == at));
-    for (_, action) in &mut schedule.actions {
-        if let Action::Read(route, _) = action
-            && *route > at
-        {
-            *route -= 1;
+    schedule.actions.retain_mut(|(_, action)| match action {
+        Action::Read(route, _) | Action::Withdraw(route, ..) | Action::Lapse(route, ..) => {
+            let keeps = *route != at;
+            *route -= usize::from(*route > at);
+            keeps
         }
-    }
+        _ => true,
+    });
 }
 
 fn drop_services(schedule: &mut Schedule) {
@@ -130,6 +136,8 @@ fn simpler_actions(action: &Action) -> Vec<Action> {
         Action::Sleep(who, span) => vec![Action::Sleep(*who, span / 2)],
         Action::Noise(who, bytes) => vec![Action::Noise(*who, bytes / 2)],
         Action::Line(who, faults) => less(faults).into_iter().map(|less| Action::Line(*who, less)).collect(),
+        Action::Withdraw(route, half, span) => vec![Action::Withdraw(*route, *half, span / 2)],
+        Action::Lapse(route, half, span) => vec![Action::Lapse(*route, *half, span / 2)],
         Action::Read(..) | Action::Ask(..) => vec![],
     }
 }

@@ -1,8 +1,10 @@
 //! One side: an endpoint with its application and its clock, that can lose its power and start again.
 
+use std::time::Duration;
+
 use tieline::{
     Config, DeclareError, Endpoint, Event, Instant, IntentOptions, InterestOptions, Link, PublishError,
-    RouteId, RouteName, ServiceOptions, Ticket,
+    PublishOptions, RouteId, RouteName, ServiceOptions, Ticket,
 };
 
 use crate::app::{App, Declaration, Handle, Reading, Serving, What};
@@ -54,6 +56,7 @@ impl Side {
         self.endpoint.start(self.config, boot_nonce);
         self.out = vec![0; self.endpoint.transmit_max()];
         self.born = now;
+        self.app.epoch = (now, self.clock_us);
         self.alive = true;
         for at in 0..self.app.declarations.len() {
             if self.app.declarations[at].lives {
@@ -121,6 +124,10 @@ impl Side {
 
     pub(crate) fn run_app(&mut self, now: u64) {
         if self.alive && std::mem::take(&mut self.stirred) {
+            if self.app.tells_time {
+                let at = self.clock(now);
+                self.endpoint.handle_timeout(at);
+            }
             self.app.run(&mut self.endpoint, now);
         }
     }
@@ -211,6 +218,37 @@ impl Side {
     /// [`DeclareError`]
     pub fn redeclare(&mut self, handle: Handle) -> Result<(), DeclareError> {
         self.declare(handle.0)
+    }
+
+    /// Declares an intent or interest with another time to live, if it is not withdrawn.
+    ///
+    /// # Errors
+    /// [`DeclareError`]
+    pub fn set_ttl(&mut self, handle: Handle, ttl: Option<Duration>) -> Result<(), DeclareError> {
+        let declared = &mut self.app.declarations[handle.0];
+        match &mut declared.what {
+            What::Intent(options) => options.ttl = ttl,
+            What::Interest(options) => options.ttl = ttl,
+            What::Service(options) => options.ttl = ttl,
+        }
+        if declared.lives { self.declare(handle.0) } else { Ok(()) }
+    }
+
+    /// Publishes now with options.
+    ///
+    /// # Errors
+    /// As [`Endpoint::publish_with`].
+    pub fn publish_with(
+        &mut self,
+        now: u64,
+        handle: Handle,
+        payload: &[u8],
+        options: PublishOptions,
+    ) -> nb::Result<Option<Ticket>, PublishError> {
+        let (id, at) = (self.app.id(handle), self.clock(now));
+        let ticket = self.endpoint.publish_with(at, id, payload, options)?;
+        self.app.on_published(handle, ticket, None);
+        Ok(ticket)
     }
 
     /// Takes a declaration back.

@@ -91,14 +91,18 @@ impl Soak {
         let Ok(sum) = self.sum.lock() else { return String::new() };
         let (report, seeds) = &*sum;
         format!(
-            "{seeds} seeds, {:.1} virtual hours, {} sessions, {} messages published and {} read, {} failed, \
+            "{seeds} seeds, {:.1} virtual hours, {} sessions, resumed {} times, {} messages published and {} read, {} failed \
+             ({} expired, {} superseded), \
              {} requests, {} frames, {} faults of the line, {} actions; \
              all was delivered {:.1} s after the faults at the latest",
             report.virtual_ms as f64 / 3.6e6,
             report.sessions,
+            report.resumed,
             report.published,
             report.read,
             report.failed,
+            report.expired,
+            report.superseded,
             report.requests,
             report.frames,
             report.faults,
