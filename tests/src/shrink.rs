@@ -75,7 +75,6 @@ fn simpler(schedule: &Schedule) -> Vec<Schedule> {
     with(&|changed| changed.ping_ms = (1_000, 1_000));
     with(&|changed| changed.silence_ms = (3_000, 3_000));
     with(&|changed| changed.resume_ms = (10_000, 10_000));
-    with(&|changed| changed.resume_ms = (0, 0));
     with(&|changed| changed.baud = 115_200);
     for at in 0..actions {
         for simple in simpler_actions(&schedule.actions[at].1) {
