@@ -70,6 +70,11 @@ pub struct Handshake {
     repeats: u8,
     /// Newest counter that we have used.
     counter: u16,
+    /// On this link nothing tells frames of one session from those of another, but the order in which they come: who is
+    /// completed says so, and its frames count from there.
+    marks: bool,
+    /// The peer has not said yet that it is in this session: what comes before that is of an earlier one.
+    awaits_mark: bool,
     /// A HELLO to send, if any.
     send: Send,
 }
@@ -99,6 +104,8 @@ impl Handshake {
             challenged: 0,
             repeats: 0,
             counter: 0,
+            marks: false,
+            awaits_mark: false,
             send: Send::Nothing,
         }
     }
@@ -111,8 +118,11 @@ impl Handshake {
         self.ours = if folded == 0 { 1 << COUNTER_BITS } else { folded };
     }
 
-    /// Begins a handshake on a link: asks for a peer.
-    pub fn greet(&mut self) {
+    /// Begins a handshake on a link: asks for a peer. `marks`: frames of the link do not show by themselves of which session
+    /// they are (streams, that have no check).
+    pub fn greet(&mut self, marks: bool) {
+        self.marks = marks;
+        self.awaits_mark = false;
         self.ours = self.next_nonce();
         self.state = State::Greeting;
         self.challenge = 0;
@@ -149,6 +159,12 @@ impl Handshake {
     #[must_use]
     pub const fn is_challenging(&self) -> bool {
         self.challenge != 0
+    }
+
+    /// Whether frames that come now are of an earlier session: the peer has not said yet that it is in this one.
+    #[must_use]
+    pub const fn awaits_mark(&self) -> bool {
+        self.awaits_mark
     }
 
     /// Whether a HELLO is to be sent.
@@ -207,7 +223,7 @@ impl Handshake {
             State::Session => self.on_hello_in_session(hello, same_version),
             State::Greeting => self.on_hello_when_greeting(hello, same_version),
             State::Refused if same_version && hello.echo == 0 => {
-                self.greet();
+                self.greet(self.marks);
                 self.on_hello_when_greeting(hello, same_version)
             }
             State::Refused => {
@@ -240,6 +256,9 @@ impl Handshake {
 
     fn on_hello_in_session(&mut self, hello: &HelloHead, same_version: bool) -> Outcome {
         if hello.nonce == self.theirs {
+            if hello.done && hello.echo == self.ours {
+                self.awaits_mark = false;
+            }
             // It has not heard our echo, or that HELLO is an old one, to which the answer does no harm.
             if (hello.echo == self.ours || hello.echo == 0) && !hello.done {
                 self.send = Send::Done;
@@ -267,7 +286,8 @@ impl Handshake {
 
     fn establish(&mut self, hello: &HelloHead, same_version: bool, outcome: Outcome) -> Outcome {
         self.challenge = 0;
-        self.send = if hello.done { Send::Nothing } else { Send::Done };
+        self.awaits_mark = self.marks && !hello.done;
+        self.send = if hello.done && !self.marks { Send::Nothing } else { Send::Done };
         if same_version {
             self.state = State::Session;
             outcome
@@ -329,8 +349,8 @@ mod tests {
 
     fn in_session() -> (Handshake, Handshake) {
         let (mut a, mut b) = pair();
-        a.greet();
-        b.greet();
+        a.greet(false);
+        b.greet(false);
         assert_eq!(talk(&mut a, &mut b), (Outcome::Established, Outcome::Established));
         (a, b)
     }
@@ -345,18 +365,18 @@ mod tests {
     #[test]
     fn one_side_may_begin_later() {
         let (mut a, mut b) = pair();
-        a.greet();
+        a.greet(false);
         let lost = a.poll_hello().unwrap();
         assert_eq!(b.on_hello(&lost), Outcome::Nothing, "a side without a link hears nothing");
-        b.greet();
+        b.greet(false);
         assert_eq!(talk(&mut a, &mut b), (Outcome::Established, Outcome::Established));
     }
 
     #[test]
     fn a_lost_last_hello_is_repeated() {
         let (mut a, mut b) = pair();
-        a.greet();
-        b.greet();
+        a.greet(false);
+        b.greet(false);
         let from_a = a.poll_hello().unwrap();
         b.poll_hello();
         b.on_hello(&from_a);
@@ -372,7 +392,7 @@ mod tests {
         let (mut a, _) = in_session();
         let mut b = Handshake::new();
         b.start(0xB2);
-        b.greet();
+        b.greet(false);
         let seen = talk(&mut a, &mut b);
         assert_eq!(seen, (Outcome::Replaced { restarted: true }, Outcome::Established));
     }
@@ -380,7 +400,7 @@ mod tests {
     #[test]
     fn a_peer_that_lost_the_session_replaces_it() {
         let (mut a, mut b) = in_session();
-        b.greet();
+        b.greet(false);
         let seen = talk(&mut a, &mut b);
         assert_eq!(seen, (Outcome::Replaced { restarted: false }, Outcome::Established));
     }
@@ -388,7 +408,7 @@ mod tests {
     #[test]
     fn a_late_answer_to_a_challenge_divides_nobody_for_good() {
         let (mut a, mut b) = in_session();
-        b.greet();
+        b.greet(false);
         a.on_hello(&b.poll_hello().unwrap());
         let late = a.poll_hello().expect("a challenge, which is under way for long");
         a.on_challenge_timeout();
@@ -397,6 +417,20 @@ mod tests {
         talk(&mut a, &mut b);
         let (ours, theirs) = a.nonces();
         assert_eq!(b.nonces(), (theirs, ours));
+    }
+
+    #[test]
+    fn where_frames_have_no_check_each_side_says_when_it_begins() {
+        let (mut a, mut b) = pair();
+        a.greet(true);
+        b.greet(true);
+        b.on_hello(&a.poll_hello().unwrap());
+        assert_eq!(a.on_hello(&b.poll_hello().unwrap()), Outcome::Established);
+        assert!(a.awaits_mark(), "what b says next it says before it knows of the session");
+        assert_eq!(b.on_hello(&a.poll_hello().unwrap()), Outcome::Established);
+        assert!(!b.awaits_mark(), "a has said so");
+        assert_eq!(a.on_hello(&b.poll_hello().expect("although a was done")), Outcome::Nothing);
+        assert!(!a.awaits_mark() && !a.wants_hello() && !b.wants_hello());
     }
 
     #[test]
@@ -420,7 +454,7 @@ mod tests {
         let (mut a, _) = in_session();
         let mut b = Handshake::new();
         b.start(0xB2);
-        b.greet();
+        b.greet(false);
         a.on_hello(&b.poll_hello().unwrap());
         assert_eq!(b.on_hello(&a.poll_hello().unwrap()), Outcome::Established);
         b.poll_hello().expect("the echo of the challenge, which is lost");
@@ -431,10 +465,10 @@ mod tests {
     #[test]
     fn hearing_oneself_is_a_loopback_but_only_without_a_session() {
         let (mut a, mut b) = pair();
-        a.greet();
+        a.greet(false);
         let own = a.poll_hello().unwrap();
         assert_eq!(a.on_hello(&own), Outcome::Loopback);
-        b.greet();
+        b.greet(false);
         talk(&mut a, &mut b);
         assert_eq!(a.on_hello(&own), Outcome::Nothing);
         assert_eq!(a.state(), State::Session);
@@ -443,7 +477,7 @@ mod tests {
     #[test]
     fn another_version_is_refused_on_both_sides_and_then_quiet() {
         let (mut a, _) = pair();
-        a.greet();
+        a.greet(false);
         let ours = a.poll_hello().unwrap();
         let other = HelloHead { major: 2, minor: 0, done: false, nonce: 0xB_0001, echo: ours.nonce };
         assert_eq!(a.on_hello(&other), Outcome::VersionMismatch { theirs: 2 });
@@ -454,7 +488,7 @@ mod tests {
         // A reflashed peer with our version is welcome on the same link.
         let (_, mut b) = pair();
         b.start(0xB3);
-        b.greet();
+        b.greet(false);
         assert_eq!(talk(&mut a, &mut b), (Outcome::Established, Outcome::Established));
     }
 
@@ -463,7 +497,7 @@ mod tests {
         let (mut a, mut b) = in_session();
         a.rest();
         assert!(!a.wants_hello());
-        b.greet();
+        b.greet(false);
         assert_eq!(talk(&mut a, &mut b), (Outcome::Established, Outcome::Established));
     }
 }

@@ -115,6 +115,11 @@ impl Lapse {
         if ms == 0 {
             return Self::NEVER;
         }
+        Self(Self::clock_up(now).wrapping_add(ms.min(i32::MAX as u32)).max(1))
+    }
+
+    /// The same, but 0 is over at once.
+    pub(crate) fn at(now: Instant, ms: u32) -> Self {
         Self(Self::clock(now).wrapping_add(ms.min(i32::MAX as u32)).max(1))
     }
 
@@ -145,9 +150,13 @@ impl Lapse {
         Some(now.plus_millis(left.max(0) as u32))
     }
 
-    // Rounded up, so that a lapse is never early.
     fn clock(now: Instant) -> u32 {
         (now.as_micros() / 1000) as u32
+    }
+
+    // A span that begins within a millisecond is not over early.
+    fn clock_up(now: Instant) -> u32 {
+        now.as_micros().div_ceil(1000) as u32
     }
 }
 

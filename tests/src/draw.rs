@@ -9,8 +9,7 @@ use crate::app::Reading;
 use crate::memory::Sizes;
 use crate::rng::Rng;
 use crate::schedule::{
-    Action, BIT_ERROR_PPM, FIRST_GAP_MS, Fault, Faults, Half, Kind, NAMES, Plan, RESUME_MAY_END_IN_HANDSHAKE,
-    STALLS_OUTLAST_SILENCE, Schedule,
+    Action, BIT_ERROR_PPM, FIRST_GAP_MS, Fault, Faults, Half, Kind, NAMES, Plan, Schedule,
 };
 use crate::sim::{A, B, Who};
 
@@ -30,8 +29,7 @@ impl Schedule {
         let silence_ms = (patience * rng.between(2, 4), patience * rng.between(2, 4));
         // Only links come and go, and both sides keep the session meanwhile.
         let failover = rng.chance(0.2);
-        let resume_ms =
-            if failover { (10_000, 10_000) } else { (draw_resume(rng, kind), draw_resume(rng, kind)) };
+        let resume_ms = if failover { (10_000, 10_000) } else { (draw_resume(rng), draw_resume(rng)) };
         let answers = rng.chance(0.5).then(|| if rng.chance(0.5) { 0 } else { rng.between(1, 800) });
         let faulty_ms = rng.between(2_000, 15_000);
         let delay_us = [1_000, 15_000, 100_000][rng.index(3)];
@@ -55,9 +53,6 @@ impl Schedule {
                 (rng.below(faulty_ms), action)
             })
             .collect();
-        if kind == Kind::Stream && !STALLS_OUTLAST_SILENCE {
-            shorten_stalls(&mut actions, silence_ms.0.min(silence_ms.1) / 3);
-        }
         if failover {
             actions.retain(|(_, action)| !matches!(action, Action::Restart(..) | Action::Noise(..)));
             actions.iter_mut().for_each(|(at, _)| *at += FIRST_GAP_MS);
@@ -81,9 +76,8 @@ impl Schedule {
     }
 }
 
-fn draw_resume(rng: &mut Rng, kind: Kind) -> u64 {
-    let short = if kind == Kind::Stream && !RESUME_MAY_END_IN_HANDSHAKE { 10_000 } else { 500 };
-    [0, short, 10_000][rng.index(3)]
+fn draw_resume(rng: &mut Rng) -> u64 {
+    [0, 500, 10_000][rng.index(3)]
 }
 
 fn draw_ping(rng: &mut Rng) -> u64 {
@@ -193,18 +187,6 @@ fn draw_life(rng: &mut Rng) -> u64 {
 fn draw_rate(rng: &mut Rng, count: u64, alone: bool) -> Option<Rate> {
     let per_second = (count / 5 + rng.between(1, 30)) as u32;
     (rng.chance(0.15) && alone).then(|| Rate { per_second, burst: rng.between(1, 8) as u16 })
-}
-
-/// Keeps one stall, and that below so many ms.
-fn shorten_stalls(actions: &mut Vec<(u64, Action)>, most: u64) {
-    let mut before = false;
-    actions.retain_mut(|(_, action)| match action {
-        Action::Outage(_, ms) => {
-            *ms = most.min(*ms);
-            !std::mem::replace(&mut before, true)
-        }
-        _ => true,
-    });
 }
 
 /// Something that costs a link but no session.

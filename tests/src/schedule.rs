@@ -17,12 +17,6 @@ pub const BIT_ERROR_PPM: u32 = 1_000;
 /// Names that routes may have: those of [`crate::names::EIGHT`].
 pub const NAMES: usize = 8;
 
-/// Whether a stream may stall for longer than a silence. What was sent in an earlier session over the same stream is then
-/// taken for a part of the next one, since no check tells them apart: its numbers disturb those of the next one for ever.
-pub const STALLS_OUTLAST_SILENCE: bool = false;
-/// Whether a session may be given up while the handshake that would resume it over a stream is under way: what the peer
-/// sends then, for whom it stands, is taken for lost framing and costs the new link, too.
-pub const RESUME_MAY_END_IN_HANDSHAKE: bool = false;
 /// A handshake takes no longer than this on a line that loses nothing, ms.
 const HANDSHAKE_MS: u64 = 3_000;
 /// Before this the first session may not have begun, ms.

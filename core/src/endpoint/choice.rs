@@ -303,6 +303,7 @@ impl Core {
         }
         self.sender.repeat(offset);
         self.proof = None;
+        self.wants_proof = self.link.ordered && !self.link.lossless;
         self.counters.retransmitted = self.counters.retransmitted.wrapping_add(1);
         self.on_reliable_sent(t, id, seq, false, fill, now);
         Some(chosen)
@@ -428,6 +429,7 @@ impl Core {
             None => self.sent_best_effort = self.sent_best_effort.wrapping_add(u32::from(end)),
             Some((id, seq, distance)) => {
                 self.sender.send();
+                self.wants_proof = false;
                 slot.last_seq = seq;
                 slot.peer |= peer::SENT;
                 slot.under_way = slot.under_way.saturating_add(1);

@@ -100,6 +100,10 @@ impl Core {
             }
             Phase::New | Phase::NoLink | Phase::Connecting => return false,
         }
+        if self.handshake.awaits_mark() {
+            self.counters.check_failures = self.counters.check_failures.wrapping_add(1);
+            return false;
+        }
         self.timers.set(Timer::Silence, now.plus_millis(self.silence_ms));
         if self.rto.on_heard() && self.timers.is_set(Timer::Retransmit) {
             // The line is not dead: no need to be patient.

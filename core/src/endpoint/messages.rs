@@ -219,8 +219,7 @@ fn record_of(header: &Extended, len: usize, now: Instant) -> Record {
     };
     match header.life {
         None => record,
-        // A life of 0 is over at once, but it is one.
-        Some(ms) => record.until(Lapse::after(now, ms.max(1)).to_bits()),
+        Some(ms) => record.until(Lapse::at(now, ms).to_bits()),
     }
 }
 

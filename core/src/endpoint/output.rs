@@ -35,6 +35,7 @@ impl Core {
                     || self.receiver.ack_due()
                     || self.ping_due
                     || self.ping.wants_pong()
+                    || self.wants_proof
                     || (!self.blocked
                         && (self.tables_due
                             || self.outbox.waiting(Class::BestEffort) > 0
@@ -82,6 +83,11 @@ impl Core {
                 self.derive_records(t, now);
             }
             leads = self.emit_messages(t, now, &mut w);
+            if w.is_empty() && core::mem::take(&mut self.wants_proof) {
+                // Nothing else leaves behind what was repeated: a PING will tell whether that came.
+                self.ping_due = true;
+                self.emit_reports(t, now, &mut w);
+            }
         }
         let len = w.len();
         if len == 0 {

@@ -139,6 +139,8 @@ pub(super) struct Core {
     pub(super) proof: Option<(u8, u32)>,
     /// A PING asks what became of the packets under way.
     pub(super) asked: bool,
+    /// Something was repeated, and nothing has left behind it that could tell what became of it.
+    pub(super) wants_proof: bool,
     /// Whether some place in a table has something to send.
     pub(super) tables_due: bool,
     /// How many times CLOSE is to be sent.
@@ -217,6 +219,7 @@ impl Core {
             probes: 0,
             proof: None,
             asked: false,
+            wants_proof: false,
             tables_due: false,
             close_due: 0,
             close_code: 0,
@@ -314,7 +317,7 @@ impl Core {
 
     /// Asks for a peer on the link.
     pub(super) fn greet(&mut self, now: Instant) {
-        self.handshake.greet();
+        self.handshake.greet(self.link.framing == Framing::Stream);
         self.on_greeting(now);
     }
 

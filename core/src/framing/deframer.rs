@@ -48,7 +48,7 @@ pub struct Deframer {
     too_long: bool,
     /// Stream: the link is given up.
     broken: bool,
-    /// Stream: there has been a session since the last reset, so other frames than HELLO are no surprise.
+    /// Stream: there has been a HELLO since the last reset, so other frames are no surprise.
     opened: bool,
     /// Stream: the length has been read.
     in_body: bool,
@@ -203,7 +203,8 @@ impl Deframer {
         if self.stored == 0 {
             match rest.peek() {
                 None => return Some(Deframed::Nothing),
-                Some(kind::HELLO) => {}
+                // Whoever says that is a peer; what it says next may be of a session that we have given up meanwhile.
+                Some(kind::HELLO) => self.opened = true,
                 Some(_) if self.opened => {}
                 Some(_) => return None,
             }

@@ -32,7 +32,7 @@ fn ends(setup: &Setup, mut pair: [Handshake; 2], first: usize) -> bool {
     for (who, side) in pair.iter_mut().enumerate() {
         // A link comes; who was closed stays so if it is the second, and only answers.
         if side.state() == Stand::Idle || side.state() == Stand::Resting && who == first {
-            side.greet();
+            side.greet(false);
         }
     }
     for round in 0..ROUNDS {
@@ -52,7 +52,7 @@ fn ends(setup: &Setup, mut pair: [Handshake; 2], first: usize) -> bool {
         }
         if pair.iter().all(|side| !side.wants_hello()) {
             setup.silences.fetch_add(1, Relaxed);
-            pair[first].greet();
+            pair[first].greet(false);
         }
     }
     false

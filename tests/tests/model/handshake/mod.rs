@@ -85,7 +85,7 @@ impl Side {
     }
 
     fn greet(&mut self) {
-        self.machine.greet();
+        self.machine.greet(false);
         self.retries = 0;
     }
 }
