@@ -66,13 +66,14 @@ impl core::error::Error for DeclareError {}
 pub enum PublishError {
     /// The route id is not (or no longer) one of ours with an intent.
     NotDeclared,
-    /// There is no session with a peer.
+    /// There is no session with a peer; or it has no link now, and the message is of best effort.
     Disconnected,
     /// Nobody is interested; see [`Endpoint::has_audience`](crate::Endpoint::has_audience).
     NoAudience,
     /// The two sides disagree about the type or the schema of this route.
     RouteConflict,
-    /// The payload is longer than `limit` bytes, the most that this route can carry now.
+    /// The payload is longer than `limit` bytes, the most that this route can carry now: the least of what the reader's window,
+    /// our TX (a quarter of it for kept samples) and the peer's largest message allow. Send less at once, or give more.
     TooLarge {
         /// Largest payload in bytes.
         limit: usize,

@@ -47,7 +47,9 @@ pub enum Event {
     },
     /// Nothing comes over the link any more, but the session is kept for a while
     /// ([`Config::resume_for`](crate::Config::resume_for)): it goes on when the link, or another one, reaches the peer, and
-    /// ends as [`Lost`](Self::Lost) if none does. If the reason is [`LostReason::Framing`] or [`LostReason::LinkDown`] a new
+    /// ends as [`Lost`](Self::Lost) if none does. Meanwhile
+    /// [`is_established`](crate::Endpoint::is_established) is false, reliable messages and requests are taken as far as
+    /// there is room, and best-effort ones are refused as disconnected. If the reason is [`LostReason::Framing`] or [`LostReason::LinkDown`] a new
     /// link is needed.
     Degraded(LostReason),
     /// The session, or the hope for one, is lost. While a link is there the endpoint tries again by itself,

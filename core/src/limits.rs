@@ -8,6 +8,9 @@ pub const VERSION_MINOR: u8 = 0;
 /// Smallest frame content, check included: holds any HELLO.
 pub const FRAME_MIN: usize = 80;
 
+/// Largest HELLO, in bytes; with the check of a serial frame it fits the smallest one.
+pub const HELLO_MAX: usize = FRAME_MIN - 4;
+
 /// What a message costs of its route's window besides its payload, in bytes: the header a receiver stores with it.
 pub const MESSAGE_COST: usize = 8;
 

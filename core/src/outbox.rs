@@ -15,7 +15,7 @@ pub(crate) const NO_SLOT: u16 = u16::MAX;
 
 /// Bits of [`Record::flags`].
 pub(crate) mod flag {
-    /// Of the reliable half.
+    /// Of the reliable class.
     pub(crate) const RELIABLE: u8 = 1;
     /// Of the control channel.
     pub(crate) const CONTROL: u8 = 1 << 1;
@@ -57,6 +57,11 @@ impl Record {
     /// A record that is not in the store yet. `about`: of a control record, what its acknowledgement is for.
     pub(crate) const fn new(len: u32, flags: u8, slot: u16, about: u32) -> Self {
         Self { next: 0, len, flags, slot, extra: [0; 2], offset: about }
+    }
+
+    /// The same with more flags.
+    pub(crate) const fn with(self, flags: u8) -> Self {
+        Self { flags: self.flags | flags, ..self }
     }
 
     pub(crate) const fn is(&self, flags: u8) -> bool {
@@ -105,7 +110,7 @@ impl Record {
     }
 }
 
-/// Which half.
+/// Which quota.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Class {
     Reliable,
@@ -238,6 +243,13 @@ impl Outbox {
             _ => 0,
         };
         blocks::capacity(Self::quota(tx_len).saturating_sub(spared) as usize)
+    }
+
+    /// Largest payload of a sample that is kept, where those of other routes take `others` blocks. All together have what
+    /// no class can take, so that they crowd nothing out for good.
+    pub(crate) const fn sample_limit(tx_len: usize, others: u16) -> usize {
+        let share = blocks::count(tx_len) - Self::quota(tx_len);
+        blocks::capacity(share.saturating_sub(others) as usize)
     }
 
     /// Blocks that a class may still take.
@@ -447,7 +459,8 @@ impl Outbox {
         blocks::link(tx, id)
     }
 
-    /// The oldest packet under way is acknowledged: its header, and the message that is done with it and is kept as a sample.
+    /// The oldest packet under way is acknowledged: its header as it was. It is freed, with its message if that is done,
+    /// but for a kept sample.
     pub(crate) fn land(&mut self, tx: &mut [u8]) -> Option<Record> {
         if self.under_way.is_empty() {
             return None;

@@ -3,7 +3,7 @@
 //! Two plain values without time, bytes or statistics, so that a model checker can explore the code that ships;
 //! window and width of the number on the wire are parameters. Inside, numbers are 32 bits wide and wrap.
 //!
-//! Invariant of the sender: `acked <= cursor <= next <= acked + window` (modulo 2^32). Of the receiver: all before
+//! Invariant of the sender: `acked <= cursor <= next` (modulo 2^32), and nothing is sent beyond `acked + window`. Of the receiver: all before
 //! `expected` are stored, `expected` itself is not. Where the packets are, and which route they belong to, is not known
 //! here; the receiver only knows how far back the previous packet of the same route is.
 
@@ -394,12 +394,6 @@ impl Receiver {
             return true;
         }
         matches!(offset, 1..=AHEAD_MAX) && self.in_turn >> (offset - 1) & 1 == 1
-    }
-
-    /// Whether something is stored behind a missing packet.
-    #[must_use]
-    pub const fn has_gaps(&self) -> bool {
-        self.stored != 0
     }
 
     fn look_for_turns(&mut self) {

@@ -83,6 +83,8 @@ pub struct Slot {
     /// Set while the place is in use.
     pub(crate) name: Option<&'static RouteName>,
     pub(crate) generation: u8,
+    /// How many numbers the place has used up, modulo 256: see [`number_of`].
+    pub(crate) turn: u8,
     pub(crate) local: u8,
     pub(crate) due: u16,
     pub(crate) peer: u8,
@@ -119,6 +121,8 @@ pub struct Slot {
     pub(crate) queue: Queue,
     /// The newest message of a route that keeps it; 0: none.
     pub(crate) sample: Id,
+    /// How many blocks of TX it takes.
+    pub(crate) kept: u16,
     /// Reliable packets of it that are not acknowledged.
     pub(crate) under_way: u16,
 
@@ -134,6 +138,7 @@ impl Slot {
     pub const EMPTY: Self = Self {
         name: None,
         generation: 0,
+        turn: 0,
         local: 0,
         due: 0,
         peer: 0,
@@ -156,6 +161,7 @@ impl Slot {
         tickets: Tickets::NONE,
         queue: Queue::EMPTY,
         sample: 0,
+        kept: 0,
         under_way: 0,
         intent_lapse: Lapse::NEVER,
         interest_lapse: Lapse::NEVER,
@@ -396,6 +402,9 @@ impl Slot {
 
     /// The peer reports what it has discarded unread, and taken since; false if that cannot be.
     pub(crate) fn on_expired(&mut self, report: &Expired) -> bool {
+        if report.bytes.wrapping_sub(self.credited) > self.sent.wrapping_sub(self.credited) {
+            return false;
+        }
         let discarded = report.messages.wrapping_sub(report.after);
         self.tickets.discard(discarded, report.expired) && self.on_credit(report.messages, report.bytes)
     }
@@ -481,7 +490,7 @@ impl Slot {
     /// Frees the place if nothing holds it. The inbox must have been given back.
     pub(crate) fn settle(&mut self) {
         if self.name.is_some() && self.is_done() {
-            *self = Self { generation: self.generation.wrapping_add(1), ..Self::EMPTY };
+            *self = Self { generation: self.generation.wrapping_add(1), turn: self.turn, ..Self::EMPTY };
         }
     }
 }
@@ -507,6 +516,23 @@ pub(crate) enum Known {
     Conflict(usize),
     /// Not declared here.
     Unknown,
+}
+
+/// Largest number of a route (docs/protocol.md, section 3).
+const NUMBER_MAX: usize = 65_534;
+
+/// The number by which the peer knows the interest of a place. Where frames overtake each other, a place takes another one
+/// each time: a message that is late for an interest that was withdrawn must not reach the next one.
+pub(crate) fn number_of(routes: &[Slot], index: usize) -> u16 {
+    let places = routes.len().max(1);
+    let turn = routes.get(index).map_or(0, |slot| usize::from(slot.turn)) % (NUMBER_MAX / places).max(1);
+    (index + 1 + turn * places) as u16
+}
+
+/// The place that has this number now.
+pub(crate) fn numbered(routes: &[Slot], number: u16) -> Option<usize> {
+    let index = usize::from(number).checked_sub(1)?.checked_rem(routes.len())?;
+    (number_of(routes, index) == number).then_some(index)
 }
 
 /// Looks a declared name up.
@@ -542,7 +568,7 @@ pub(crate) fn place(routes: &mut [Slot], name: &'static RouteName) -> Result<(us
     }
     let free = routes.iter_mut().enumerate().find(|(_, slot)| slot.name.is_none());
     let (index, slot) = free.ok_or(DeclareError::TableFull { limit })?;
-    *slot = Slot { generation: slot.generation, name: Some(name), ..Slot::EMPTY };
+    *slot = Slot { generation: slot.generation, turn: slot.turn, name: Some(name), ..Slot::EMPTY };
     Ok((index, true))
 }
 

@@ -144,10 +144,9 @@ impl Tickets {
         self.issued.wrapping_sub(1)
     }
 
-    /// The number of the route's newest message with these low bits.
-    pub(crate) const fn newest_with(&self, low: u8) -> u16 {
-        let newest = self.issued.wrapping_sub(1);
-        newest.wrapping_sub((newest as u8).wrapping_sub(low) as u16)
+    /// The number of a message that may be marked, by its low bits: it is not far behind the oldest that was not told of.
+    pub(crate) const fn marked_with(&self, low: u8) -> u16 {
+        self.ended.wrapping_add(low.wrapping_sub(self.ended as u8) as u16)
     }
 
     /// All that are open fail; the newest `unsent` of them were never sent.

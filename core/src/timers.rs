@@ -58,8 +58,11 @@ impl Timers {
         self.at.get(timer as usize).is_some_and(|at| *at != 0)
     }
 
+    /// Stops all that is about a session or its link. What an application waits for goes on.
     pub(crate) fn stop_all(&mut self) {
-        *self = Self::new();
+        self.stop_link();
+        self.stop(Timer::Lapse);
+        self.stop(Timer::Resume);
     }
 
     /// Stops all that is about the link; what a session needs without one goes on.
@@ -115,7 +118,8 @@ impl Lapse {
         if ms == 0 {
             return Self::NEVER;
         }
-        Self(Self::clock_up(now).wrapping_add(ms.min(i32::MAX as u32)).max(1))
+        // One less than half of the clock's turn, since the beginning is rounded up.
+        Self(Self::clock_up(now).wrapping_add(ms.min(i32::MAX as u32 - 1)).max(1))
     }
 
     /// The same, but 0 is over at once.
@@ -184,5 +188,8 @@ mod tests {
         assert!(!lapse.is_over(now.plus_millis(9)));
         assert!(lapse.is_over(now.plus_millis(11)));
         assert_eq!(Lapse::after(now, 0), Lapse::NEVER);
+        let odd = Instant::from_micros(1);
+        assert!(!Lapse::after(odd, u32::MAX).is_over(odd));
+        assert!(Lapse::at(odd, 0).is_over(odd.plus_millis(1)));
     }
 }

@@ -91,8 +91,8 @@ pub use listener::Listener;
 pub use options::Options;
 pub use route::route;
 pub use tieline::{
-    self, CloseReason, FailReason, IntentOptions, InterestOptions, LostReason, Message, Named, Peer,
-    Priority, Quality, Route, RouteName, RttStats, Stats,
+    self, CloseReason, FailReason, History, IntentOptions, InterestOptions, LostReason, Message, Named, Peer,
+    Priority, PublishOptions, Quality, Rate, Route, RouteName, RttStats, Stats,
 };
 
 /// The examples of the README compile.

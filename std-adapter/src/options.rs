@@ -23,12 +23,13 @@ pub struct Options {
     /// For how long a session is kept after that, on a line that loses (serial): within it the session goes on when the
     /// line does. Zero: not at all. Both sides must keep it. A lost TCP connection ends the session at once.
     pub resume_for: Duration,
-    /// Largest frame taken and sent, in bytes, which also limits a message. What is sent on a serial line has 4096
+    /// Largest frame taken and sent, in bytes, which also limits requests and answers. What is sent on a serial line has 4096
     /// at the most: nothing urgent can overtake a frame that is on its way.
     pub frame: usize,
     /// Bytes for what has come and was not taken yet, divided among subscribers, responders and awaited answers.
     pub receive: usize,
-    /// Bytes for what is to be sent or is not acknowledged yet; one half is for reliable messages.
+    /// Bytes for what is to be sent or is not acknowledged yet; neither reliable nor best-effort messages use more than
+    /// three quarters.
     pub transmit: usize,
     /// Routes that this side may declare at once.
     pub routes: usize,

@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 use tieline_std::{
-    CallError, Connection, Ended, Error, Event, IntentOptions, InterestOptions, Named, Options, Refusal,
-    Route, route,
+    CallError, Connection, Ended, Error, Event, FailReason, IntentOptions, InterestOptions, Named, Options,
+    PublishOptions, Refusal, Route, route,
 };
 
 const LONG: Duration = Duration::from_secs(20);
@@ -421,4 +421,27 @@ fn an_answer_that_is_too_large_is_told_to_the_caller_at_once() {
     assert!(matches!(answer, Err(CallError::AnswerTooLarge { room: 10 })), "{answer:?}");
     a.close(Duration::from_secs(5)).unwrap();
     server.join().unwrap().unwrap();
+}
+
+#[test]
+fn a_message_that_nobody_took_in_its_time_is_not_read() {
+    let name = route("Text@pair.stale").unwrap();
+    let (a, b) = pair();
+    let subscriber = b.raw_subscriber(name, InterestOptions::default()).unwrap();
+    let publisher = a.raw_publisher(name, IntentOptions::reliable()).unwrap();
+    publisher.wait_audience(LONG).unwrap();
+    let short = PublishOptions { expires: Some(Duration::from_millis(1)) };
+    publisher.publish_with(b"stale", short).unwrap();
+    publisher.publish(b"fresh").unwrap();
+    // Nobody reads until the first one's end is known.
+    let failed = loop {
+        match a.events().recv_timeout(LONG).unwrap() {
+            Event::Failed { reason, messages, .. } => break (reason, messages),
+            _ => continue,
+        }
+    };
+    assert_eq!(failed, (FailReason::Expired, 1));
+    assert_eq!(subscriber.recv_timeout(LONG).unwrap(), b"fresh");
+    assert!(a.flush(LONG).is_err(), "one was not delivered");
+    assert_eq!(publisher.progress().not_delivered, 1);
 }

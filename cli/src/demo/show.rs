@@ -176,7 +176,7 @@ impl Show {
              samples     {samples} received, {missed} missed\n\
              round trip  min {min}, mean {mean}, 99 % within {p99} ({} measured)\n\
              line        {bytes_in} bytes in {frames_in} frames came, {bytes_out} bytes in {frames_out} frames went, {} bad\n\
-             {DIM}next: `tieline sub --help`; on your own board: firmware-example/app{DIM:#}",
+             {DIM}next: `cargo install --path cli`, then `tieline sub --help`; on your own board: firmware-example/app{DIM:#}",
             rtt.samples,
             check_failures + framing_errors
         ));

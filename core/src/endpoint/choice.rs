@@ -8,8 +8,8 @@
 use super::state::Core;
 use super::storage::Tables;
 use crate::blocks::Id;
-use crate::limits::{CAPABILITY_FRAGMENTS, FRAGMENT_MIN, FRAME_MIN};
-use crate::outbox::{Class, Outbox, Record, flag};
+use crate::limits::{CAPABILITY_FRAGMENTS, FRAGMENT_MIN, FRAME_MIN, LIFE_COST};
+use crate::outbox::{Class, DEADLINE, Outbox, Record, flag};
 use crate::packet::{
     Extended, Packet, SeqWidth, best_effort_len, emit_best_effort_header, emit_reliable_header, reliable_len,
 };
@@ -141,32 +141,38 @@ impl Core {
         wanted.max(FRAME_MIN - framing.check_len()).min(most)
     }
 
-    /// Largest payload of a message, by its route and class, that goes whole into a frame.
-    fn whole_max(&self, slot: &Slot, reliable: bool) -> usize {
+    /// Largest payload of a message, by its route and kind, that goes whole into a frame, whatever its numbers are.
+    fn whole_max(&self, slot: &Slot, reliable: bool, expires: bool) -> usize {
         let width = self.link.framing.seq_width();
-        let overhead = match reliable {
-            true => reliable_len(slot.number, self.sender.window(), 0, width, true),
-            false => best_effort_len(slot.number, 0, true),
+        let farthest = self.sender.window();
+        let overhead = match (expires, reliable) {
+            (true, _) => {
+                let (reliable, life) = (reliable.then_some((0, farthest)), Some(u32::MAX));
+                Extended { route: slot.number, reliable, number: 0, life, part: None }.len(0, width, true)
+            }
+            (false, true) => reliable_len(slot.number, farthest, 0, width, true),
+            (false, false) => best_effort_len(slot.number, 0, true),
         };
         self.content_max().saturating_sub(self.link.framing.check_len() + overhead)
     }
 
     /// Largest payload of a route with an audience: that the reader's room and our store can hold.
-    pub(super) fn payload_limit(&self, slot: &Slot, tx_len: usize) -> usize {
+    pub(super) fn payload_limit(&self, slot: &Slot, tx_len: usize, expires: bool) -> usize {
         let class = if slot.has(local::RELIABLE) { Class::Reliable } else { Class::BestEffort };
-        // The newest sample stays while the next one is written.
-        let tx_len = if slot.has(local::LATEST) { tx_len / 2 } else { tx_len };
-        let whole = self.whole_max(slot, class == Class::Reliable);
+        let whole = self.whole_max(slot, class == Class::Reliable, expires);
+        let deadline = if expires { DEADLINE } else { 0 };
+        let store = |large| Outbox::limit(tx_len, class, large).saturating_sub(deadline);
         let frames = match self.has(CAPABILITY_FRAGMENTS) {
-            true => Outbox::limit(tx_len, class, true).max(Outbox::limit(tx_len, class, false).min(whole)),
-            false => Outbox::limit(tx_len, class, false).min(whole),
+            true => store(true).max(store(false).min(whole)),
+            false => store(false).min(whole),
         };
-        frames.min(slot.largest_payload()).min(self.peer.message_max as usize)
+        let window = slot.largest_payload().saturating_sub(if expires { LIFE_COST } else { 0 });
+        frames.min(window).min(self.peer.message_max as usize)
     }
 
     /// Whether a message of this length is sent in fragments, whatever the line is like.
-    pub(super) fn needs_fragments(&self, slot: &Slot, len: usize) -> bool {
-        len > self.whole_max(slot, slot.has(local::RELIABLE))
+    pub(super) fn needs_fragments(&self, slot: &Slot, record: &Record) -> bool {
+        record.len as usize > self.whole_max(slot, record.is(flag::RELIABLE), record.is(flag::EXPIRES))
     }
 
     /// The next packet that fits into `room` bytes as the frame's last.
@@ -240,7 +246,7 @@ impl Core {
             };
             let reliable = record.is(flag::RELIABLE);
             let wanted = class.is_none_or(|class| (class == Class::Reliable) == reliable);
-            let large = record.is(flag::LARGE) || record.len as usize > self.whole_max(slot, reliable);
+            let large = record.is(flag::LARGE) || self.needs_fragments(slot, &record);
             let possible = !reliable || (may_send && (!large || self.outbox.can_launch_fragment(t.tx, id)));
             if wanted && possible {
                 consider(Candidate::Route(index), rank(slot.priority, &record, !large));
@@ -366,7 +372,7 @@ impl Core {
                 || need > fill.limit
                     && (!reliable
                         || self.outbox.can_launch_fragment(t.tx, id)
-                        || self.needs_fragments(slot, record.len as usize)));
+                        || self.needs_fragments(slot, &record)));
         if !splits {
             // It goes alone if it is more than a frame should have.
             if !fits {
@@ -487,7 +493,7 @@ impl Core {
 
     pub(super) fn count_passed_over(&mut self, fill: &Fill) {
         let waits = [
-            self.outbox.waiting(Class::Reliable) > 0 && self.sender.may_send(),
+            self.sender.must_repeat() || self.outbox.waiting(Class::Reliable) > 0 && self.sender.may_send(),
             self.outbox.waiting(Class::BestEffort) > 0,
         ];
         for ((count, sent), waits) in self.passed_over.iter_mut().zip(fill.sent).zip(waits) {

@@ -64,8 +64,15 @@ impl Core {
         if is_declared(t, index, local::SERVICE) {
             return Err(DeclareError::ServiceAndTopic);
         }
-        set_rate(t, index, Direction::In, options.rate)?;
+        let had = is_declared(t, index, local::INTEREST);
         Self::take_region(t, index, local::INTEREST, options.window)?;
+        if let Err(error) = set_rate(t, index, Direction::In, options.rate) {
+            if !had && let Some(slot) = t.routes.get_mut(index) {
+                slot.local &= !local::INTEREST;
+            }
+            Self::settle(t, index);
+            return Err(error);
+        }
         Ok(self.declared(t, index, created, due::INTEREST, options.ttl))
     }
 
@@ -168,9 +175,9 @@ impl Core {
 
     fn withdraw(&mut self, t: &mut Tables<'_>, route: RouteId, bit: u8, declared: u16, gone: u16) {
         let in_session = self.has_session();
+        let Some(slot) = routes::get(t.routes, route).filter(|slot| slot.has(bit)) else { return };
         let direction = if bit == local::INTENT { Direction::Out } else { Direction::In };
         limiter::set(t.limiters, usize::from(route.index), direction, None);
-        let Some(slot) = routes::get(t.routes, route).filter(|slot| slot.has(bit)) else { return };
         slot.local &= !bit;
         // An interest that the peer has not been told of needs no withdrawal; an intent may be repeated harmlessly.
         let told = in_session && (bit != local::INTEREST || slot.is_due(due::ADVERTISED));

@@ -14,7 +14,7 @@ pub struct Config {
     pub name: &'static str,
     /// How often the line is measured and proven alive. At least 1 ms.
     pub ping_interval: Duration,
-    /// How long the peer may be silent before the session is lost. At least twice both sides' ping interval.
+    /// How long the peer may be silent before the session counts as without a link, or lost. At least twice both sides' ping interval.
     pub silence: Duration,
     /// For how long a session is kept without a link, or while the peer is silent: within that it goes on over the same
     /// link or another one. Zero: not at all. Both sides must keep it.
@@ -128,8 +128,9 @@ pub enum History {
 /// How a message is published.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct PublishOptions {
-    /// How long the message is worth delivering: one that the peer's application has not taken by then is discarded
-    /// unread, and a reliable one ends as [`FailReason::Expired`](crate::FailReason::Expired).
+    /// How long the message is worth delivering (1 ms to 24 days): one that the peer's application has not taken by then
+    /// is discarded unread, and a reliable one ends as [`FailReason::Expired`](crate::FailReason::Expired). The time on the
+    /// line does not count. At most 16 reliable ones may be published whose end the application has not been told of.
     pub expires: Option<Duration>,
 }
 
@@ -142,12 +143,13 @@ pub struct IntentOptions {
     pub priority: Priority,
     /// The declaration lapses at the peer unless it is declared again within this time. None: lives with the session.
     pub ttl: Option<Duration>,
-    /// Whether each reliable message ends in an event. Then the application must read events, or it may not publish
+    /// Whether each reliable message ends in an event (but for a kept sample that is given to a later interest). Then the application must read events, or it may not publish
     /// more than 32767 messages ahead. Declared anew without, it also ends the events of messages that are under way.
     pub tickets: bool,
     /// Which messages are kept.
     pub history: History,
-    /// How often messages may be published: earlier than that it is `WouldBlock`.
+    /// How often messages may be published: earlier than that it is `WouldBlock`, by the newest time that the endpoint was
+    /// told. With [`History::Latest`] it is the newest sample that is refused.
     pub rate: Option<Rate>,
 }
 

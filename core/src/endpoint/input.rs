@@ -40,7 +40,7 @@ impl Core {
                 Deframed::Nothing => false,
                 Deframed::Packets(packets) => self.on_frame(t, packets, now),
                 Deframed::Dropped(reason) => {
-                    self.on_dropped(reason, now);
+                    self.on_dropped(reason);
                     false
                 }
                 Deframed::Broken => {
@@ -66,16 +66,12 @@ impl Core {
         }
     }
 
-    fn on_dropped(&mut self, reason: DropReason, now: Instant) {
+    fn on_dropped(&mut self, reason: DropReason) {
         match reason {
             DropReason::Check => self.counters.check_failures = self.counters.check_failures.wrapping_add(1),
             DropReason::TooLong | DropReason::Encoding | DropReason::TooShort => {
                 self.counters.framing_errors = self.counters.framing_errors.wrapping_add(1);
             }
-        }
-        // The peer may still be in the session that a challenge replaced on our side only: ask again.
-        if self.handshake.is_challenging() {
-            self.on_challenge(now);
         }
     }
 
@@ -136,16 +132,18 @@ impl Core {
     /// Whether a frame of the session is a repetition, or was overtaken: its best-effort messages are not wanted.
     fn is_late(&mut self) -> bool {
         let mark = self.deframer.mark();
-        let late = match (self.link.framing, self.last_mark) {
-            (Framing::Stream, _) | (_, None) => false,
+        match self.link.framing {
+            Framing::Stream => false,
             // Two frames in a row are never the same: messages and pings are counted.
-            (Framing::Serial, Some(last)) => mark == last,
-            (Framing::Datagram, Some(last)) => (mark.wrapping_sub(last) as i32) <= 0,
-        };
-        if !late {
-            self.last_mark = Some(mark);
+            Framing::Serial => self.last_check.replace(mark) == Some(mark),
+            Framing::Datagram => {
+                let late = self.last_number.is_some_and(|last| (mark.wrapping_sub(last) as i32) <= 0);
+                if !late {
+                    self.last_number = Some(mark);
+                }
+                late
+            }
         }
-        late
     }
 
     pub(super) fn on_malformed(&mut self) {
@@ -241,7 +239,9 @@ impl Core {
             }
             Packet::Pong { id, held, clock, dropped } => {
                 self.ping.on_pong(id, held, clock, now);
-                self.counters.peer_dropped_no_room = dropped;
+                if (dropped.wrapping_sub(self.counters.peer_dropped_no_room) as i16) > 0 {
+                    self.counters.peer_dropped_no_room = dropped;
+                }
                 if let Some((_, next)) = self.proof.take_if(|proof| proof.0 == id)
                     && self.link.ordered
                 {
@@ -259,6 +259,7 @@ impl Core {
                     self.probes = 0;
                     self.timers.stop(Timer::Probe);
                     self.events_due |= slot.has(local::TICKETS);
+                    self.tables_due |= slot.has(local::GIVE);
                     Self::settle_number(t, route);
                 }
             }

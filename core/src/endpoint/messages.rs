@@ -2,6 +2,7 @@
 //!
 //! Invariant: what is acknowledged is stored, or is nothing that anybody here wants.
 
+use super::records::{ABOUT_INTERESTS, ABOUT_WITHDRAWAL};
 use super::state::Core;
 use super::storage::Tables;
 use crate::inbox::Record;
@@ -47,12 +48,22 @@ impl Core {
         for _ in 0..count {
             let Some(record) = self.outbox.land(t.tx) else { break };
             let index = usize::from(record.slot);
+            if record.is(flag::CONTROL) && record.offset == ABOUT_INTERESTS {
+                self.interests = self.interests.saturating_sub(1);
+                self.tables_due = true;
+            }
             let Some(slot) = t.routes.get_mut(index) else { continue };
             if record.is(flag::CONTROL) {
                 // A withdrawal: our number may be used again. Else what was discarded is known now.
-                slot.due &= !if record.offset == 0 { due::RESTING } else { due::TOLD };
+                let withdrawn = record.offset == ABOUT_WITHDRAWAL;
+                slot.due &= !if withdrawn { due::RESTING } else { due::TOLD };
+                if withdrawn && !self.link.ordered {
+                    slot.turn = slot.turn.wrapping_add(1);
+                }
                 slot.due |= due::TAKEN;
                 self.tables_due = true;
+                // What was over meanwhile may be discarded now.
+                self.timers.advance(Timer::Lapse, self.now);
             } else {
                 slot.under_way = slot.under_way.saturating_sub(1);
                 self.tables_due |= slot.has(local::GIVE);
@@ -112,7 +123,8 @@ impl Core {
             return whole;
         }
         // The room of a reliable route is promised to its reliable messages.
-        let mut allowed = !slot.peer_has(peer::RELIABLE);
+        let waits = slot.inbox.last_waiting(t.rx);
+        let mut allowed = !slot.peer_has(peer::RELIABLE) && !waits.is_some_and(|record| record.reliable);
         if allowed && limiter::wait(t.limiters, index, Direction::In, now).is_some() {
             self.counters.dropped_too_fast = self.counters.dropped_too_fast.wrapping_add(1);
             self.ping.on_best_effort();
@@ -155,6 +167,10 @@ impl Core {
             Some((_, slot)) => {
                 let before = slot.inbox.ready();
                 slot.peer |= peer::RELIABLE;
+                if slot.inbox.last_waiting(t.rx).is_some_and(|record| !record.reliable) {
+                    // The route was of best effort: the rest of its last message will not come.
+                    slot.inbox.drop_waiting();
+                }
                 let record = record_of(header, payload.len(), now).keyed(seq as u16);
                 let offset = header.part.map_or(0, |(offset, _)| offset as usize);
                 let at_once = in_turn && header.part.is_none() && !slot.inbox.has_waiting();
@@ -206,7 +222,7 @@ impl Core {
 
 /// Our place that a number of ours names, if messages with it are wanted.
 fn reading(routes: &mut [routes::Slot], number: u16) -> Option<(usize, &mut routes::Slot)> {
-    let index = usize::from(number).checked_sub(1)?;
+    let index = routes::numbered(routes, number)?;
     routes.get_mut(index).filter(|slot| slot.is_reading()).map(|slot| (index, slot))
 }
 

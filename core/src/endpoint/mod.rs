@@ -66,7 +66,7 @@ use state::{Core, Phase};
 ///     while let Some(frame) = pc.poll_transmit(now, &mut line) { board.handle_input(now, frame); }
 /// }
 /// assert!(board.has_audience(publisher));
-/// tieline::nb::block!(board.publish(publisher, b"hello"))?;
+/// board.publish(publisher, b"hello")?;
 /// while let Some(frame) = board.poll_transmit(now, &mut line) { pc.handle_input(now, frame); }
 /// let message = pc.poll_message(Select::Only(reader)).ok_or("nothing came")?;
 /// assert_eq!(message.payload, b"hello");
@@ -117,7 +117,8 @@ impl<S: Storage> Endpoint<S> {
         self.core.handle_timeout(&mut self.storage.parts().tables, now);
     }
 
-    /// The byte path is gone. Declarations and messages that were not taken stay.
+    /// The byte path is gone. Declarations and messages that were not taken stay, and so does the session for a while
+    /// ([`Config::resume_for`]).
     pub fn handle_disconnect(&mut self, now: Instant) {
         self.core.handle_disconnect(&mut self.storage.parts().tables, now);
     }
@@ -181,7 +182,8 @@ impl<S: Storage> Endpoint<S> {
     /// ([`History::Latest`]) has none.
     ///
     /// # Errors
-    /// `WouldBlock`: no room now, here or at the reader; nothing was kept, try again later. Else [`PublishError`].
+    /// `WouldBlock`: no room now, here or at the reader, or too early for the route's rate; nothing was kept. Do not
+    /// `block!` on it: there is room only when the endpoint has been driven on. Else [`PublishError`].
     pub fn publish(&mut self, route: RouteId, payload: &[u8]) -> nb::Result<Option<Ticket>, PublishError> {
         self.core.publish(&mut self.storage.parts().tables, route, PublishOptions::default(), |sink| {
             sink.write(payload);
@@ -218,6 +220,22 @@ impl<S: Storage> Endpoint<S> {
     ) -> nb::Result<Option<Ticket>, PublishError> {
         let tables = &mut self.storage.parts().tables;
         self.core.publish(tables, route, PublishOptions::default(), |sink| message.encode(sink))
+    }
+
+    /// Sends a typed message, as of `now`, with options: it may expire.
+    ///
+    /// # Errors
+    /// As [`publish`](Self::publish).
+    pub fn publish_message_with<T: Message>(
+        &mut self,
+        now: Instant,
+        route: RouteId,
+        message: &T,
+        options: PublishOptions,
+    ) -> nb::Result<Option<Ticket>, PublishError> {
+        self.core.advance(now);
+        let tables = &mut self.storage.parts().tables;
+        self.core.publish(tables, route, options, |sink| message.encode(sink))
     }
 
     /// Asks the peer's service on a route; [`poll_answer`](Self::poll_answer) tells the outcome.
@@ -297,7 +315,8 @@ impl<S: Storage> Endpoint<S> {
         self.core.poll_event(&mut self.storage.parts().tables)
     }
 
-    /// Takes the next message or request; that it is returned is what the sender hears as "delivered".
+    /// Takes the next message or request; that it is returned is what the sender hears as "delivered". Lives and rate limits
+    /// are judged by the newest time that the endpoint was told.
     #[must_use]
     pub fn poll_message(&mut self, which: Select<RouteId>) -> Option<Incoming<'_>> {
         self.core.poll_message(self.storage.parts().tables, which)
@@ -381,7 +400,8 @@ impl<S: Storage> Endpoint<S> {
     #[must_use]
     pub fn payload_limit(&self, route: RouteId) -> Option<usize> {
         let slot = self.slot(route).filter(|_| self.has_audience(route))?;
-        Some(self.core.payload_limit(slot, self.storage.tx_len()))
+        let limit = self.core.payload_limit(slot, self.storage.tx_len(), false);
+        Some(self.core.sample_limit(self.storage.routes(), slot, route, self.storage.tx_len()).min(limit))
     }
 
     /// Who is on the other side, while there is a session.

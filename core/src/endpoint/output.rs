@@ -12,11 +12,11 @@ use super::storage::Tables;
 use crate::framing::{Framing, Sealer};
 use crate::limits::{
     CAPABILITY_EXPIRY, CAPABILITY_FRAGMENTS, CAPABILITY_RESUME, CAPABILITY_SELECTIVE, CAPABILITY_SERVICES,
-    FRAME_MIN, MESSAGE_COST, SERIAL_IDLE_MS, WINDOW_MAX,
+    FRAME_MIN, HELLO_MAX, MESSAGE_COST, SERIAL_IDLE_MS, WINDOW_MAX,
 };
 use crate::outbox::{Class, Outbox};
 use crate::packet::{Hello, HelloBody, HelloHead, Mode, Packet, SeqWidth};
-use crate::routes::due;
+use crate::routes::{self, due};
 use crate::time::Instant;
 use crate::timers::Timer;
 use crate::wire::{Full, Writer};
@@ -60,10 +60,13 @@ impl Core {
             return None;
         }
         if let Some(head) = self.handshake.poll_hello() {
-            let mut w = Writer::new(sealer.area(out, FRAME_MIN)?);
-            self.emit_hello(t, head, now, &mut w).ok()?;
+            let content = HELLO_MAX + self.link.framing.check_len();
+            let mut w = Writer::new(sealer.area(out, content)?);
+            let fits = self.emit_hello(t, head, now, &mut w);
+            debug_assert!(fits.is_ok(), "a HELLO is never larger");
+            fits.ok()?;
             let len = w.len();
-            return self.finish(sealer, out, FRAME_MIN, len, HELLO_START, now);
+            return self.finish(sealer, out, content, len, HELLO_START, now);
         }
         let content = if self.phase == Phase::Closed { FRAME_MIN } else { self.content_max() };
         let mut w = Writer::new(sealer.area(out, content)?);
@@ -161,9 +164,12 @@ impl Core {
                 self.receiver.acknowledged();
             }
         }
-        if self.tables_due {
-            let places = t.routes.iter_mut().zip(1u16..).filter(|(slot, _)| slot.is_due(due::TAKEN));
-            for (slot, number) in places {
+        if self.tables_due && self.interests == 0 {
+            for index in 0..t.routes.len() {
+                let number = routes::number_of(t.routes, index);
+                let Some(slot) = t.routes.get_mut(index).filter(|slot| slot.is_due(due::TAKEN)) else {
+                    continue;
+                };
                 if slot.is_due(due::EXPIRED | due::TOLD) {
                     // What was discarded is told first.
                     continue;

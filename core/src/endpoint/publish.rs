@@ -6,7 +6,7 @@
 use super::config::PublishOptions;
 use super::state::{Core, Phase};
 use super::storage::Tables;
-use crate::blocks::Chain;
+use crate::blocks::{Chain, Id};
 use crate::error::PublishError;
 use crate::event::{FailReason, RouteId, Ticket};
 use crate::limiter::{self, Direction};
@@ -112,30 +112,36 @@ impl Core {
         head: usize,
     ) -> nb::Result<Option<Ticket>, PublishError> {
         let (index, tx_len) = (usize::from(route.index), t.tx.len());
+        let others = Outbox::sample_limit(tx_len, kept_blocks(t.routes, index));
         let Some(slot) = t.routes.get_mut(index) else { return Err(PublishError::NotDeclared.into()) };
+        let keeps = slot.has(local::LATEST);
         let len = chain.len.saturating_sub(head);
         let listens = slot.has_audience();
-        let limit =
-            if listens { self.payload_limit(slot, tx_len) } else { Outbox::limit(tx_len / 2, class, true) };
-        if len > limit.saturating_sub(head) {
-            return Err(PublishError::TooLarge { limit: limit.saturating_sub(head) }.into());
+        let expires = head > 0;
+        let limit = if listens { self.payload_limit(slot, tx_len, expires) } else { usize::MAX };
+        let limit = if keeps { limit.min(others.saturating_sub(head)) } else { limit };
+        if len > limit {
+            return Err(PublishError::TooLarge { limit }.into());
         }
         let flags = if class == Class::Reliable { flag::RELIABLE } else { 0 }
-            | if head > 0 { flag::EXPIRES } else { 0 }
-            | if slot.has(local::LATEST) { flag::KEPT } else { 0 };
+            | if expires { flag::EXPIRES } else { 0 }
+            | if keeps { flag::KEPT } else { 0 };
         let reliable = class == Class::Reliable;
-        let splits = reliable && listens && self.needs_fragments(slot, len);
-        let flags = if splits { flags | flag::LARGE } else { flags };
         let record = Record::new(len as u32, flags, route.index, 0);
+        let splits = reliable && listens && self.needs_fragments(slot, &record);
+        let record = if splits { record.with(flag::LARGE) } else { record };
         if chain.overflowed || splits && !self.outbox.has_room_for_fragments(tx_len, chain) {
             return Err(nb::Error::WouldBlock);
         }
-        if reliable && listens && slot.credit() < cost(&record) {
+        // A sample that waits gives way, and its room in the window with it.
+        let waits = slot.queue.iter(t.tx).find(|(id, old)| keeps && *id == slot.sample && old.offset == 0);
+        let gives_way = waits.map_or(0, |(_, old)| cost(&old));
+        if reliable && listens && slot.credit() + gives_way < cost(&record) {
             self.probe();
             return Err(nb::Error::WouldBlock);
         }
-        if slot.has(local::LATEST) {
-            self.replace_sample(t, index, chain.first);
+        if keeps {
+            self.replace_sample(t, index, chain.first, chain.blocks);
         }
         let id = self.outbox.keep(t.tx, chain, record);
         if !listens {
@@ -149,7 +155,7 @@ impl Core {
         &mut self,
         t: &mut Tables<'_>,
         index: usize,
-        id: crate::blocks::Id,
+        id: Id,
         record: Record,
         tell: bool,
     ) -> Option<u16> {
@@ -189,8 +195,9 @@ impl Core {
     }
 
     /// A newer sample (0: none) takes the place of the one that a route keeps.
-    fn replace_sample(&mut self, t: &mut Tables<'_>, index: usize, newer: crate::blocks::Id) {
+    fn replace_sample(&mut self, t: &mut Tables<'_>, index: usize, newer: Id, blocks: u16) {
         let Some(slot) = t.routes.get_mut(index) else { return };
+        slot.kept = blocks;
         let old = core::mem::replace(&mut slot.sample, newer);
         slot.local &= !local::GIVE;
         if old == 0 {
@@ -207,12 +214,21 @@ impl Core {
     pub(super) fn forget_sample(&mut self, t: &mut Tables<'_>, index: usize) {
         let Some(slot) = t.routes.get_mut(index) else { return };
         let old = core::mem::take(&mut slot.sample);
+        slot.kept = 0;
         slot.local &= !local::GIVE;
         if old != 0 {
             Outbox::set_flags(t.tx, old, flag::KEPT, 0);
             if self.outbox.is_idle(t.tx, &slot.queue, old) {
                 self.outbox.release(t.tx, old);
             }
+        }
+    }
+
+    /// Largest sample of a route that keeps its newest message; of others there is no such limit.
+    pub(super) fn sample_limit(&self, routes: &[Slot], slot: &Slot, route: RouteId, tx_len: usize) -> usize {
+        match slot.has(local::LATEST) {
+            true => Outbox::sample_limit(tx_len, kept_blocks(routes, usize::from(route.index))),
+            false => usize::MAX,
         }
     }
 
@@ -232,13 +248,15 @@ impl Core {
             self.forget_sample(t, index);
             return;
         }
-        let limit = self.payload_limit(slot, t.tx.len());
+        let expires = record.is(flag::EXPIRES);
+        let limit = self.payload_limit(slot, t.tx.len(), expires);
         let reliable = record.is(flag::RELIABLE);
-        if record.len as usize > limit || reliable != slot.has(local::RELIABLE) {
+        let understood = !expires || self.peer.capabilities & CAPABILITY_EXPIRY != 0;
+        if record.len as usize > limit || reliable != slot.has(local::RELIABLE) || !understood {
             slot.local &= !local::GIVE;
         } else if !reliable || slot.credit() >= cost(&record) && slot.tickets.may_mark() {
             slot.local &= !local::GIVE;
-            let splits = reliable && self.needs_fragments(slot, record.len as usize);
+            let splits = reliable && self.needs_fragments(slot, &record);
             self.outbox.set_large(t.tx, id, splits);
             self.send_kept(t, index, id, record, false);
         }
@@ -254,12 +272,17 @@ impl Core {
                 self.outbox.remove(t.tx, &mut slot.queue, id);
                 if slot.sample == id {
                     slot.sample = 0;
+                    slot.kept = 0;
                 }
                 if record.is(flag::RELIABLE) {
                     take_back(slot, &record, FailReason::Expired);
                 } else {
                     self.counters.expired = self.counters.expired.wrapping_add(1);
                 }
+            }
+            let idle = slot.sample;
+            if idle != 0 && is_over(t.tx, idle, &Outbox::record(t.tx, idle), now) {
+                self.forget_sample(t, index);
             }
             self.discard_front(t, index, now);
             if t.routes.get(index).is_some_and(|slot| !slot.has(local::DECLARED)) {
@@ -292,8 +315,9 @@ impl Core {
 
     /// When something of a place is over next: of what waits here, or of what stands first for the application.
     pub(super) fn next_expiry(&self, t: &Tables<'_>, slot: &Slot) -> Option<Lapse> {
-        let waiting =
-            slot.queue.iter(t.tx).filter(|(_, record)| record.is(flag::EXPIRES) && record.offset == 0);
+        let sample = (slot.sample != 0).then(|| (slot.sample, Outbox::record(t.tx, slot.sample)));
+        let waiting = slot.queue.iter(t.tx).chain(sample);
+        let waiting = waiting.filter(|(_, record)| record.is(flag::EXPIRES) && record.offset == 0);
         let waiting = waiting.map(|(id, _)| Lapse::from_bits(Outbox::deadline(t.tx, id)));
         let front = slot.inbox.front(t.rx).filter(|_| slot.may_discard() && slot.has(local::INTEREST));
         let front =
@@ -306,15 +330,20 @@ impl Core {
     }
 }
 
-fn is_over(tx: &[u8], id: crate::blocks::Id, record: &Record, now: Instant) -> bool {
+fn is_over(tx: &[u8], id: Id, record: &Record, now: Instant) -> bool {
     record.is(flag::EXPIRES) && record.offset == 0 && Lapse::from_bits(Outbox::deadline(tx, id)).is_over(now)
+}
+
+/// Blocks of TX that the samples of other routes take.
+pub(super) fn kept_blocks(routes: &[Slot], index: usize) -> u16 {
+    routes.iter().enumerate().filter(|(other, _)| *other != index).map(|(_, slot)| slot.kept).sum()
 }
 
 /// A reliable message was taken back before any of it was sent.
 fn take_back(slot: &mut Slot, record: &Record, reason: FailReason) {
     if record.is(flag::RELIABLE) {
         slot.sent = slot.sent.wrapping_sub(cost(record));
-        slot.tickets.take_back(slot.tickets.newest_with(record.number()), reason);
+        slot.tickets.take_back(slot.tickets.marked_with(record.number()), reason);
         slot.forget_tickets();
     }
 }

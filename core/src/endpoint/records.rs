@@ -17,7 +17,7 @@ use crate::packet::control::{
 };
 use crate::results::ServedState;
 use crate::route::ROUTE_TEXT_MAX;
-use crate::routes::{Slot, due, local, peer};
+use crate::routes::{self, Slot, due, local, peer};
 use crate::time::Instant;
 use crate::wire::{Full, Writer};
 
@@ -25,8 +25,10 @@ use crate::wire::{Full, Writer};
 const DECLARATION_MAX: usize = ROUTE_TEXT_MAX + 40;
 
 /// What the acknowledgement of a control record is for: a number may be used again, or the peer knows what was discarded.
-const ABOUT_WITHDRAWAL: u32 = 0;
+pub(super) const ABOUT_WITHDRAWAL: u32 = 0;
 const ABOUT_EXPIRED: u32 = 1;
+/// Or the counts that it stated are known.
+pub(super) const ABOUT_INTERESTS: u32 = 2;
 
 impl Core {
     /// Turns what is due in the tables into control records, as far as there is room for them.
@@ -37,7 +39,7 @@ impl Core {
         let notices = interests && self.derive_notices(t);
         let refusals = notices && self.derive_refusals(t);
         let waits = |slot: &Slot| slot.is_due(due::TAKEN) && !slot.is_due(due::EXPIRED | due::TOLD);
-        let taken = t.routes.iter().any(waits);
+        let taken = self.interests == 0 && t.routes.iter().any(waits);
         self.records_wait = !refusals;
         self.tables_due = !refusals || taken;
         for index in 0..t.routes.len() {
@@ -90,7 +92,7 @@ impl Core {
             }
             let mut buffer = [0; 24];
             let mut w = Writer::new(&mut buffer);
-            let written = emit_expired(&slot.expired_report(index as u16 + 1), &mut w);
+            let written = emit_expired(&slot.expired_report(routes::number_of(t.routes, index)), &mut w);
             if written.is_ok() && !self.push_control(t, (index as u16, ABOUT_EXPIRED), [w.written(), &[]]) {
                 return false;
             }
@@ -132,7 +134,7 @@ impl Core {
             // What was discarded is told first.
             if slot.is_due(due::INTEREST_GONE) && !slot.is_due(due::EXPIRED) {
                 let interest = Interest {
-                    number: index as u16 + 1,
+                    number: routes::number_of(t.routes, index),
                     ask: false,
                     messages: slot.messages,
                     bytes: slot.taken,
@@ -175,7 +177,15 @@ impl Core {
                 if wants(slot, kind) {
                     let mut buffer = [0; DECLARATION_MAX];
                     let mut w = Writer::new(&mut buffer);
-                    if emit_declaration(slot, index, kind, max.saturating_sub(1), &mut w).is_err() {
+                    if emit_declaration(
+                        slot,
+                        routes::number_of(t.routes, index),
+                        kind,
+                        max.saturating_sub(1),
+                        &mut w,
+                    )
+                    .is_err()
+                    {
                         next = index + 1;
                         continue;
                     }
@@ -196,7 +206,9 @@ impl Core {
                 self.outbox.discard(t.tx, chain);
                 return next >= t.routes.len();
             }
-            self.keep_control(t, chain, used, (NO_SLOT, 0));
+            let about = if kind == due::INTEREST { ABOUT_INTERESTS } else { 0 };
+            self.interests += u16::from(kind == due::INTEREST);
+            self.keep_control(t, chain, used, (NO_SLOT, about));
             for slot in t.routes.iter_mut().take(next).skip(first).filter(|slot| wants(slot, kind)) {
                 slot.due &= !kind;
                 slot.local &= !local::ASK;
@@ -260,13 +272,7 @@ const fn wants(slot: &Slot, kind: u16) -> bool {
 }
 
 /// Writes the declaration of a place; with the name hashed, if its text is longer than `max` allows.
-fn emit_declaration(
-    slot: &Slot,
-    index: usize,
-    kind: u16,
-    max: usize,
-    w: &mut Writer<'_>,
-) -> Result<(), Full> {
+fn emit_declaration(slot: &Slot, number: u16, kind: u16, max: usize, w: &mut Writer<'_>) -> Result<(), Full> {
     let Some(name) = slot.name else { return Err(Full) };
     for hashed in [false, true] {
         let wire_name = match hashed {
@@ -296,7 +302,7 @@ fn emit_declaration(
                 schema: name.schema(),
             };
             let (messages, bytes) = (slot.messages, slot.taken);
-            emit_interest(&Interest { number: index as u16 + 1, ask, messages, bytes, body }, w)?;
+            emit_interest(&Interest { number, ask, messages, bytes, body }, w)?;
         }
         if w.len() <= max {
             return Ok(());

@@ -59,7 +59,9 @@ impl Core {
         self.next_route = 0;
         self.is_suspended = false;
         self.proof = None;
-        self.last_mark = None;
+        self.frames_sent = 0;
+        self.last_check = None;
+        self.last_number = None;
         self.squeezed = false;
         self.records_wait = false;
         self.probes = 0;
@@ -142,7 +144,10 @@ impl Core {
         let count = self.sender.resume(window, mask, reorder, next);
         self.land(t, count);
         self.receiver.resume(mask);
-        self.session_max = self.frame_max.min(body.frame_max as usize);
+        // No more than on the link where the session began: the next one may have no more either.
+        let framing = self.link.framing;
+        let room = self.session_room + framing.check_len() + framing.seq_width().bytes();
+        self.session_max = self.frame_max.min(body.frame_max as usize).min(room);
         self.rto = Rto::start(self.link.line_time_us(Framing::wire_max(self.session_max)));
         self.seed_in = Some(self.seed_kept);
         self.ping.on_resume();
@@ -152,7 +157,6 @@ impl Core {
         self.probes = 0;
         self.squeezed = false;
         self.is_suspended = false;
-        self.last_mark = None;
         self.tables_due = true;
         self.phase = Phase::Established;
         // The application was told that the session has no link: it is told again, though the phase is the same.
@@ -176,6 +180,7 @@ impl Core {
             Self::release_idle_inbox(t, index);
         }
         self.outbox.end_session(t.tx);
+        self.interests = 0;
         t.calls.iter_mut().for_each(Call::on_session_end);
         t.served.fill(Served::EMPTY);
         self.is_suspended = false;

@@ -84,10 +84,12 @@ pub(super) struct Core {
     pub(super) is_loopback: bool,
     /// When the last frame left.
     pub(super) last_sent: Instant,
-    /// Frames handed out for sending on this link.
+    /// Frames handed out for sending in this session, on whatever link; without one, on this link.
     pub(super) frames_sent: u32,
-    /// What tells the newest frame of the session that came on this link from a repetition, if one has come.
-    pub(super) last_mark: Option<u32>,
+    /// The check of the newest frame of the session that came on this serial link.
+    pub(super) last_check: Option<u32>,
+    /// The highest number of a datagram of the session.
+    pub(super) last_number: Option<u32>,
 
     pub(super) handshake: Handshake,
     /// How long to wait before the next HELLO, ms.
@@ -141,6 +143,8 @@ pub(super) struct Core {
     pub(super) asked: bool,
     /// Something was repeated, and nothing has left behind it that could tell what became of it.
     pub(super) wants_proof: bool,
+    /// Records that declare interests, and are not acknowledged. They state counts, so no TAKEN may be ahead of them.
+    pub(super) interests: u16,
     /// Whether some place in a table has something to send.
     pub(super) tables_due: bool,
     /// How many times CLOSE is to be sent.
@@ -189,7 +193,8 @@ impl Core {
             is_loopback: false,
             last_sent: Instant::ZERO,
             frames_sent: 0,
-            last_mark: None,
+            last_check: None,
+            last_number: None,
             handshake: Handshake::new(),
             greeting_ms: 0,
             seed_out: 0,
@@ -220,6 +225,7 @@ impl Core {
             proof: None,
             asked: false,
             wants_proof: false,
+            interests: 0,
             tables_due: false,
             close_due: 0,
             close_code: 0,
@@ -308,8 +314,10 @@ impl Core {
         self.framed = false;
         self.diagnosis = 0;
         self.close_due = 0;
-        self.frames_sent = 0;
-        self.last_mark = None;
+        if !self.has_session() {
+            self.frames_sent = 0;
+        }
+        self.last_check = None;
         self.timers.stop_link();
         self.greet(now);
         Ok(())

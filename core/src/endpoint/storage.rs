@@ -32,7 +32,7 @@ pub struct Parts<'a> {
 pub struct Tables<'a> {
     /// Messages, requests and answers that the application has not taken: divided among interests, services and calls.
     pub rx: &'a mut [u8],
-    /// What is not sent, or not acknowledged: one half for reliable messages, one for best effort.
+    /// What is not sent, or not acknowledged, and samples that are kept: in blocks of 32 bytes.
     pub tx: &'a mut [u8],
     /// One place for each route.
     pub routes: &'a mut [Slot],
@@ -94,8 +94,12 @@ const INLINE_LIMITERS: usize = 2;
 /// |---|---|---|
 /// | `FRAME` | largest frame content, at least 80 | `FRAME` bytes |
 /// | `RX` | room of all interests, services and awaited answers | `RX` bytes |
-/// | `TX` | what is not sent or acknowledged; half for reliable messages | `TX` bytes |
+/// | `TX` | what is not sent or acknowledged, in blocks of 32 bytes; each class uses three quarters at the most | `TX` bytes |
 /// | `ROUTES` | routes declared here | one [`Slot`] each |
+///
+/// A message may be larger than a frame, up to what its reader's window and `TX` hold: of `TX` = 512 bytes 256, of 4096
+/// 2626, of 8192 5506 ([`payload_limit`](crate::Endpoint::payload_limit) tells). Samples that routes keep have a quarter of
+/// `TX` together.
 #[derive(Debug)]
 pub struct Inline<const FRAME: usize, const RX: usize, const TX: usize, const ROUTES: usize> {
     frame: [u8; FRAME],

@@ -10,6 +10,7 @@ pub use deframer::{Deframed, Deframer, DropReason};
 pub use sealer::Sealer;
 
 pub use crate::limits::FRAME_MIN;
+use crate::limits::HELLO_MAX;
 use crate::packet::SeqWidth;
 use crate::wire::{cobs, crc32c};
 
@@ -50,10 +51,13 @@ impl Framing {
         }
     }
 
-    /// Bytes on the wire that a frame of `content_max` takes at most, over both framings, with a zero before
-    /// and behind it: how large the buffer for [`Sealer`] must be.
+    /// Bytes on the wire that a frame of `content_max` takes at most, over all framings, with a zero before
+    /// and behind it: how large the buffer for [`Sealer`] must be. A HELLO may be larger than `content_max` on a datagram
+    /// link, and fits, too.
     #[must_use]
     pub const fn wire_max(content_max: usize) -> usize {
+        let hello = HELLO_MAX + Self::Datagram.check_len();
+        let content_max = if content_max < hello { hello } else { content_max };
         // COBS and two zeros are more than a length of at most 4 bytes, wherever that length is enough.
         content_max.saturating_add(cobs::overhead(content_max) + 2)
     }

@@ -51,7 +51,7 @@ pub struct HelloHead {
 pub enum Mode {
     /// Begin a new session.
     Fresh,
-    /// Go on with an earlier session (reserved).
+    /// Go on with a session that lost its link; `next`: low bits of the first sequence number that is missing.
     Resume { session: u32, next: u16 },
     /// Ask only who is there (reserved).
     Probe,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tieline::nb;
-use tieline::{IntentOptions, Message, PublishError, Quality, RouteName, Ticket};
+use tieline::{IntentOptions, Message, PublishError, PublishOptions, Quality, RouteName, Ticket};
 
 use super::Held;
 use crate::connection::{Inner, deadline};
@@ -60,6 +60,15 @@ impl RawPublisher {
     /// [`Error::Publish`], [`Error::TimedOut`], [`Error::Ended`]; the message was not sent.
     pub fn publish(&self, payload: &[u8]) -> Result<(), Error> {
         self.submit(|engine, id| engine.endpoint.publish(id, payload))
+    }
+
+    /// As [`publish`](Self::publish), with options: the message may expire. Its time begins when there is room for it.
+    ///
+    /// # Errors
+    /// As [`publish`](Self::publish).
+    pub fn publish_with(&self, payload: &[u8], options: PublishOptions) -> Result<(), Error> {
+        let shared = &self.held.inner.shared;
+        self.submit(|engine, id| engine.endpoint.publish_with(shared.now(), id, payload, options))
     }
 
     /// Sends messages in order, waiting for room where there is none; costs much less than one by one.
@@ -202,8 +211,10 @@ fn counted(
     id: tieline::RouteId,
     publish: impl FnOnce(&mut Engine) -> nb::Result<Option<Ticket>, PublishError>,
 ) -> nb::Result<(), PublishError> {
-    publish(engine)?;
-    if let Some(declared) = engine.declared(id) {
+    let ticket = publish(engine)?;
+    // A sample that is only kept for whoever comes is not on its way.
+    let sent = ticket.is_some() || engine.endpoint.has_audience(id);
+    if let Some(declared) = engine.declared(id).filter(|_| sent) {
         declared.published += 1;
     }
     Ok(())
@@ -232,6 +243,15 @@ impl<T: Message> Publisher<T> {
     /// [`Error::Publish`], [`Error::TimedOut`], [`Error::Ended`]; the message was not sent.
     pub fn publish(&self, message: &T) -> Result<(), Error> {
         self.raw.submit(|engine, id| engine.endpoint.publish_message(id, message))
+    }
+
+    /// As [`publish`](Self::publish), with options: the message may expire. Its time begins when there is room for it.
+    ///
+    /// # Errors
+    /// As [`publish`](Self::publish).
+    pub fn publish_with(&self, message: &T, options: PublishOptions) -> Result<(), Error> {
+        let shared = &self.raw.held.inner.shared;
+        self.raw.submit(|engine, id| engine.endpoint.publish_message_with(shared.now(), id, message, options))
     }
 
     /// Sends a message if there is room now. Returns whether there was; if not, nothing was kept.
