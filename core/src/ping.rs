@@ -55,8 +55,6 @@ pub(crate) struct Ping {
     id: u8,
     /// The newest PING of the peer that is not answered: id and arrival.
     to_answer: Option<(u8, Instant)>,
-    /// Id of the newest PING of the peer.
-    heard: Option<u8>,
     samples: u32,
     last_us: u32,
     min_us: u32,
@@ -80,7 +78,6 @@ impl Ping {
             sent_at: None,
             id: 0,
             to_answer: None,
-            heard: None,
             samples: 0,
             last_us: 0,
             min_us: 0,
@@ -120,11 +117,6 @@ impl Ping {
 
     /// A PING came.
     pub(crate) fn on_ping(&mut self, id: u8, sent: u32, now: Instant) {
-        if self.heard.is_some_and(|newest| (id.wrapping_sub(newest) as i8) <= 0) {
-            // Overtaken, or a repetition: what it says is old.
-            return;
-        }
-        self.heard = Some(id);
         self.to_answer = Some((id, now));
         let lost = sent.wrapping_sub(self.received);
         // More arrived than was sent, or an absurd number: the peer counts differently; keep what we know.

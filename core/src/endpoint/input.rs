@@ -101,8 +101,10 @@ impl Core {
             return false;
         }
         self.timers.set(Timer::Silence, now.plus_millis(self.silence_ms));
-        if self.rto.on_heard() && self.timers.is_set(Timer::Retransmit) {
-            // The line is not dead: no need to be patient.
+        let quiet = now.micros_since(self.heard_at) > u64::from(self.rto.micros());
+        self.heard_at = now;
+        if quiet && self.rto.on_heard() && self.timers.is_set(Timer::Retransmit) {
+            // The peer is back: no need to be patient. If it was heard all the time, it is our frames that do not get through.
             self.timers.advance(Timer::Retransmit, now.plus_micros(self.rto.micros().into()));
         }
         let late = self.is_late();
@@ -114,11 +116,14 @@ impl Core {
                 self.on_malformed();
                 break;
             };
-            let best_effort = matches!(
+            let only_now = matches!(
                 packet,
-                Packet::BestEffort { .. } | Packet::Extended { header: Extended { reliable: None, .. }, .. }
+                Packet::BestEffort { .. }
+                    | Packet::Extended { header: Extended { reliable: None, .. }, .. }
+                    | Packet::Ping { .. }
+                    | Packet::Pong { .. }
             );
-            if late && best_effort {
+            if late && only_now {
                 continue;
             }
             news |= self.on_packet(t, &packet, now);
@@ -129,7 +134,7 @@ impl Core {
         news || self.events_due
     }
 
-    /// Whether a frame of the session is a repetition, or was overtaken: its best-effort messages are not wanted.
+    /// Whether a frame of the session is a repetition, or was overtaken: what it says of this moment is old.
     fn is_late(&mut self) -> bool {
         let mark = self.deframer.mark();
         match self.link.framing {

@@ -82,6 +82,8 @@ pub(super) struct Core {
     pub(super) framed: bool,
     /// Whether we hear ourselves in this handshake, which is told once.
     pub(super) is_loopback: bool,
+    /// When the last frame of the session came.
+    pub(super) heard_at: Instant,
     /// When the last frame left.
     pub(super) last_sent: Instant,
     /// Frames handed out for sending in this session, on whatever link; without one, on this link.
@@ -191,6 +193,7 @@ impl Core {
             unframed: 0,
             framed: false,
             is_loopback: false,
+            heard_at: Instant::ZERO,
             last_sent: Instant::ZERO,
             frames_sent: 0,
             last_check: None,
