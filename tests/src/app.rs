@@ -4,7 +4,6 @@
 
 use std::collections::HashMap;
 
-use tieline::limits::LIFE_COST;
 use tieline::{
     Answer, CallId, Endpoint, Event, FailReason, Instant, IntentOptions, InterestOptions, Outcome, Quality,
     RequestId, RouteId, RouteName, Select, ServiceOptions, Ticket,
@@ -415,10 +414,8 @@ impl App {
             // The length hangs on the number alone, so that a second try is the same message.
             let len = Rng::new(u64::from(feed.next)).between(feed.size.0 as u64, feed.size.1 as u64);
             let Some(id) = self.declarations[feed.handle.0].id else { return };
-            let expires = feed.options.is_some_and(|options| options.expires.is_some());
-            let head = if expires { LIFE_COST } else { 0 };
-            let limit = endpoint.payload_limit(id).unwrap_or(usize::MAX);
-            let payload = numbered(feed.next, (len as usize).min(limit.saturating_sub(head)).max(4));
+            let limit = endpoint.payload_limit_with(id, feed.options.unwrap_or_default());
+            let payload = numbered(feed.next, (len as usize).min(limit.unwrap_or(usize::MAX)).max(4));
             let published = match feed.options {
                 None => endpoint.publish(id, &payload),
                 Some(options) => endpoint.publish_with(self.clock(now), id, &payload, options),

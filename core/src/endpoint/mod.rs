@@ -33,7 +33,7 @@ use crate::error::{ConnectError, DeclareError, PublishError, RequestError, Respo
 use crate::event::{Answer, CallId, Event, Incoming, RequestId, RouteId, Select, Ticket};
 use crate::framing::Framing;
 use crate::message::Message;
-use crate::outbox::Class;
+use crate::outbox::{Class, DEADLINE};
 use crate::ping::RttStats;
 use crate::route::RouteName;
 use crate::time::Instant;
@@ -399,9 +399,17 @@ impl<S: Storage> Endpoint<S> {
     /// Largest payload that a route of ours can carry now; None without an audience.
     #[must_use]
     pub fn payload_limit(&self, route: RouteId) -> Option<usize> {
+        self.payload_limit_with(route, PublishOptions::default())
+    }
+
+    /// The same for a message that is published with options: one that expires takes a little more room.
+    #[must_use]
+    pub fn payload_limit_with(&self, route: RouteId, options: PublishOptions) -> Option<usize> {
         let slot = self.slot(route).filter(|_| self.has_audience(route))?;
-        let limit = self.core.payload_limit(slot, self.storage.tx_len(), false);
-        Some(self.core.sample_limit(self.storage.routes(), slot, route, self.storage.tx_len()).min(limit))
+        let (tx_len, expires) = (self.storage.tx_len(), options.expires.is_some());
+        let limit = self.core.payload_limit(slot, tx_len, expires);
+        let sample = self.core.sample_limit(self.storage.routes(), slot, route, tx_len);
+        Some(limit.min(sample.saturating_sub(if expires { DEADLINE } else { 0 })))
     }
 
     /// Who is on the other side, while there is a session.
