@@ -173,7 +173,7 @@ fn leave_room(routes: &mut [Plan], sizes: (Sizes, Sizes)) {
         keep.skip(2).for_each(|plan| plan.latest = false);
         let keeps = routes.iter().any(|plan| plan.from == from && plan.latest);
         for plan in routes.iter_mut().filter(|plan| keeps && plan.from == from) {
-            plan.size = (plan.size.0.min(tx / 8), plan.size.1.min(tx / 8));
+            plan.size = (plan.size.0.min(tx / 16), plan.size.1.min(tx / 16));
         }
     }
 }
