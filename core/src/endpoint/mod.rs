@@ -66,7 +66,7 @@ use state::{Core, Phase};
 ///     while let Some(frame) = pc.poll_transmit(now, &mut line) { board.handle_input(now, frame); }
 /// }
 /// assert!(board.has_audience(publisher));
-/// board.publish(publisher, b"hello")?;
+/// board.publish(publisher, b"hello").map_err(|_| "no room now")?;
 /// while let Some(frame) = board.poll_transmit(now, &mut line) { pc.handle_input(now, frame); }
 /// let message = pc.poll_message(Select::Only(reader)).ok_or("nothing came")?;
 /// assert_eq!(message.payload, b"hello");

@@ -134,7 +134,11 @@ impl Core {
             return Err(nb::Error::WouldBlock);
         }
         // A sample that waits gives way, and its room in the window with it.
-        let waits = slot.queue.iter(t.tx).find(|(id, old)| keeps && *id == slot.sample && old.offset == 0);
+        let sample = if keeps { slot.sample } else { 0 };
+        let waits = match sample {
+            0 => None,
+            _ => slot.queue.iter(t.tx).find(|(id, old)| *id == sample && old.offset == 0),
+        };
         let gives_way = waits.map_or(0, |(_, old)| cost(&old));
         if reliable && listens && slot.credit() + gives_way < cost(&record) {
             self.probe();
