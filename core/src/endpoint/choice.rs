@@ -102,7 +102,13 @@ impl Fill {
         Self { area, limit, has_reports, rank: None, leads: false, sent: [false; 2] }
     }
 
-    /// How much of the `room` that is left may be used for what is new.
+    /// Whether a packet fits into the `room` that is left. One that is more than a frame should have goes alone.
+    fn fits(&self, need: usize, room: usize) -> bool {
+        let alone = self.rank.is_none() && !self.has_reports;
+        need <= if alone { room } else { self.room(room) }
+    }
+
+    /// How much of the `room` that is left may be used without making the frame larger than it should be.
     fn room(&self, room: usize) -> usize {
         self.limit.saturating_sub(self.area.saturating_sub(room)).min(room)
     }
@@ -303,8 +309,7 @@ impl Core {
         };
         let chosen = Chosen { header, payload, offset: start, len, done: false };
         // What was sent in a frame that was too large for the line goes alone, the others share smaller ones.
-        let need = chosen.len(self.link.framing.seq_width(), true);
-        if need > room || (fill.rank.is_some() || fill.has_reports) && need > fill.room(room) {
+        if !fill.fits(chosen.len(self.link.framing.seq_width(), true), room) {
             return None;
         }
         self.sender.repeat(offset);
@@ -359,9 +364,8 @@ impl Core {
             len: record.len as usize,
             done: !reliable,
         };
-        let used = fill.rank.is_some() || fill.has_reports;
         let need = whole.len(width, true);
-        let fits = need <= room && (!used || need <= fill.room(room));
+        let fits = fill.fits(need, room);
         if fits && record.is(flag::LARGE) && record.offset == 0 {
             // The frames of this link are larger than those of the one before.
             self.outbox.set_large(t.tx, id, false);

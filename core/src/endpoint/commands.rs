@@ -8,7 +8,7 @@ use crate::event::{CallId, CloseReason, FailReason, RequestId, RouteId};
 use crate::limiter::{self, Direction, Rate};
 use crate::limits::{CAPABILITY_SERVICES, CONTROL_HEADER_MAX, MESSAGE_COST, WINDOW_MAX};
 use crate::message::EncodeError;
-use crate::outbox::{Class, NO_SLOT};
+use crate::outbox::NO_SLOT;
 use crate::packet::control::{emit_request_header, emit_result_header};
 use crate::queue::Sink;
 use crate::results::{self, CallState, ServedState, code};
@@ -221,21 +221,8 @@ impl Core {
         let written =
             emit_request_header(call.id, service.hash(), options.room as u32, timeout_ms, &mut header);
         written.map_err(|_| RequestError::Encode)?;
-        let mut sink = self.outbox.sink(t.tx, Class::Reliable);
-        sink.write(header.written());
-        let written = write(&mut sink);
-        let chain = sink.finish();
-        let failed = if written.is_err() {
-            Some(RequestError::Encode.into())
-        } else if chain.len - header.len() > limit {
-            Some(RequestError::TooLarge { limit }.into())
-        } else {
-            chain.overflowed.then_some(nb::Error::WouldBlock)
-        };
-        if let Some(error) = failed {
-            self.outbox.discard(t.tx, chain);
-            return Err(error);
-        }
+        let refused = (RequestError::Encode, RequestError::TooLarge { limit });
+        let chain = self.write_control(t.tx, header.written(), limit, write, refused)?;
         call.state = CallState::Waiting;
         call.region = region;
         call.lapse = Lapse::after(now, timeout_ms);
@@ -272,21 +259,8 @@ impl Core {
         let mut buffer = [0; CONTROL_HEADER_MAX];
         let mut header = Writer::new(&mut buffer);
         emit_result_header(place.id, code, &mut header).map_err(|_| RespondError::Encode)?;
-        let mut sink = self.outbox.sink(t.tx, Class::Reliable);
-        sink.write(header.written());
-        let written = write(&mut sink);
-        let chain = sink.finish();
-        let failed = if written.is_err() {
-            Some(RespondError::Encode.into())
-        } else if chain.len - header.len() > limit {
-            Some(RespondError::TooLarge { limit }.into())
-        } else {
-            chain.overflowed.then_some(nb::Error::WouldBlock)
-        };
-        if let Some(error) = failed {
-            self.outbox.discard(t.tx, chain);
-            return Err(error);
-        }
+        let refused = (RespondError::Encode, RespondError::TooLarge { limit });
+        let chain = self.write_control(t.tx, header.written(), limit, write, refused)?;
         place.state = ServedState::Free;
         place.lapse = Lapse::NEVER;
         self.keep_control(t, chain, chain.len, (NO_SLOT, 0));

@@ -10,11 +10,13 @@ use super::state::Core;
 use super::storage::Tables;
 use crate::blocks::Chain;
 use crate::limits::CONTROL_HEADER_MAX;
+use crate::message::EncodeError;
 use crate::outbox::{Class, NO_SLOT, Outbox, Record, flag};
 use crate::packet::control::{
     INTENT, INTENTS, INTEREST, INTERESTS, Intent, Interest, InterestBody, NotifyStatus, WireName,
     emit_expired, emit_intent, emit_interest, emit_notify, emit_result_header,
 };
+use crate::queue::Sink;
 use crate::results::ServedState;
 use crate::route::ROUTE_TEXT_MAX;
 use crate::routes::{self, Slot, due, local, peer};
@@ -61,6 +63,33 @@ impl Core {
         }
         self.keep_control(t, chain, chain.len, (slot, about));
         true
+    }
+
+    /// Writes a control record of a header and an application's payload of at most `limit` bytes; what was refused leaves
+    /// nothing behind. `encode` and `too_large`: what that is called.
+    pub(super) fn write_control<E>(
+        &mut self,
+        tx: &mut [u8],
+        header: &[u8],
+        limit: usize,
+        write: impl FnOnce(&mut Sink<'_>) -> Result<(), EncodeError>,
+        (encode, too_large): (E, E),
+    ) -> nb::Result<Chain, E> {
+        let mut sink = self.outbox.sink(tx, Class::Reliable);
+        sink.write(header);
+        let written = write(&mut sink);
+        let chain = sink.finish();
+        let refused = if written.is_err() {
+            encode.into()
+        } else if chain.len - header.len() > limit {
+            too_large.into()
+        } else if chain.overflowed {
+            nb::Error::WouldBlock
+        } else {
+            return Ok(chain);
+        };
+        self.outbox.discard(tx, chain);
+        Err(refused)
     }
 
     /// Puts a control record of `len` bytes that was written behind the others.
