@@ -9,10 +9,10 @@
 use super::choice::{Choice, Chosen, Fill};
 use super::state::{Core, Phase};
 use super::storage::Tables;
+use crate::capability;
 use crate::framing::{Framing, Sealer};
 use crate::limits::{
-    CAPABILITY_EXPIRY, CAPABILITY_FRAGMENTS, CAPABILITY_RESUME, CAPABILITY_SELECTIVE, CAPABILITY_SERVICES,
-    FRAME_MIN, HELLO_MAX, MESSAGE_COST, SERIAL_IDLE_MS, WINDOW_MAX,
+    CAPABILITY_RESUME, CAPABILITY_SELECTIVE, FRAME_MIN, HELLO_MAX, MESSAGE_COST, SERIAL_IDLE_MS, WINDOW_MAX,
 };
 use crate::outbox::{Class, Outbox};
 use crate::packet::{Hello, HelloBody, HelloHead, Mode, Packet, SeqWidth};
@@ -131,8 +131,7 @@ impl Core {
         w: &mut Writer<'_>,
     ) -> Result<(), Full> {
         let message_max = t.rx.len().min(WINDOW_MAX as usize).saturating_sub(MESSAGE_COST) as u32;
-        let mut capabilities =
-            CAPABILITY_SELECTIVE | CAPABILITY_FRAGMENTS | CAPABILITY_SERVICES | CAPABILITY_EXPIRY;
+        let mut capabilities = capability::OFFERED;
         if self.resume_ms > 0 {
             capabilities |= CAPABILITY_RESUME;
         }
@@ -164,7 +163,7 @@ impl Core {
                 self.receiver.acknowledged();
             }
         }
-        if self.tables_due && self.interests == 0 {
+        if capability::RECEIVE && self.tables_due && self.interests == 0 {
             for index in 0..t.routes.len() {
                 let number = routes::number_of(t.routes, index);
                 let Some(slot) = t.routes.get_mut(index).filter(|slot| slot.is_due(due::TAKEN)) else {

@@ -3,12 +3,15 @@
 //! Invariant: a record is in one queue at the most, linked by its own header.
 
 use crate::blocks::{self, HEADER, Id};
+use crate::capability;
 
 /// No place in the table of routes: a record of the control channel that names none.
 pub(crate) const NO_SLOT: u16 = u16::MAX;
 
 /// Bits of [`Record::flags`].
 pub(crate) mod flag {
+    use crate::capability;
+
     /// Of the reliable class.
     pub(crate) const RELIABLE: u8 = 1;
     /// Of the control channel.
@@ -25,6 +28,13 @@ pub(crate) mod flag {
     pub(crate) const KEPT: u8 = 1 << 6;
     /// The first reliable packet in its frame: it stands for the frame when losses are counted.
     pub(crate) const LEADS: u8 = 1 << 7;
+    /// Those that this build ever sets: control records are of the reliable class.
+    pub(super) const POSSIBLE: u8 = RELIABLE
+        | CONTROL
+        | if capability::FRAGMENTS { FRAGMENT | LARGE } else { 0 }
+        | if capability::RELIABLE { DEAD } else { 0 }
+        | if capability::EXPIRY { EXPIRES | KEPT } else { 0 }
+        | LEADS;
 }
 
 /// Bytes of the deadline before a payload that expires.
@@ -59,7 +69,12 @@ impl Record {
     }
 
     pub(crate) const fn is(&self, flags: u8) -> bool {
-        self.flags & flags != 0
+        self.flags & flags & flag::POSSIBLE != 0
+    }
+
+    /// Whether it is reliable, when it is known to be a message.
+    pub(crate) const fn is_reliable_message(&self) -> bool {
+        capability::RELIABLE && self.is(flag::RELIABLE)
     }
 
     /// Of a packet under way.

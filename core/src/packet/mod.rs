@@ -10,6 +10,7 @@ mod message;
 pub use hello::{Hello, HelloBody, HelloHead, Mode};
 pub use message::{Extended, best_effort_len, emit_best_effort_header, emit_reliable_header, reliable_len};
 
+use crate::capability;
 use crate::wire::{Full, Reader, Writer};
 
 /// First bytes of the packets that are not messages.
@@ -202,7 +203,7 @@ fn parse_other<'a>(first: u8, r: &mut Reader<'a>, width: SeqWidth) -> Option<Pac
             r.rest();
             Packet::Close { code }
         }
-        kind::EXTENDED => message::parse_extended(r, width)?,
+        kind::EXTENDED if capability::EXTENDED => message::parse_extended(r, width)?,
         kind::SKIP => Packet::Skip { seq: width.read(r)?, distance: r.varint()? },
         kind::SKIPPED_FIRST.. => {
             message::payload(r, true)?;
