@@ -7,7 +7,7 @@
 
 use crate::capability;
 use crate::limits::{LIFE_COST, MESSAGE_COST};
-use crate::queue::Ring;
+use crate::queue::{Ring, rotate};
 
 /// A part of RX that is used as a ring of records.
 #[derive(Debug, Clone, Copy, Default)]
@@ -232,9 +232,7 @@ impl Region {
         if capability::WAITING && at < len {
             // Out of order, which is rare: those behind it make room.
             self.ring.straighten(buffer, buffer.len());
-            if len + cost <= buffer.len() {
-                buffer.copy_within(at..len, at + cost);
-            }
+            rotate(buffer.get_mut(at..len + cost).unwrap_or_default(), len - at);
         }
         self.ring.commit(buffer.len(), cost);
         let missing = record.missing.saturating_sub(payload.len() as u32);
@@ -285,9 +283,7 @@ impl Region {
             let record = Record::load(&self.ring, buffer, at);
             let next = at + record.cost() as usize;
             if !record.reliable {
-                if next <= len && len <= buffer.len() {
-                    buffer.copy_within(next..len, at);
-                }
+                rotate(buffer.get_mut(at..len).unwrap_or_default(), next - at);
                 self.ring.shrink(next - at);
                 if at < self.ready as usize {
                     self.ready -= record.cost();
@@ -321,10 +317,7 @@ pub(crate) fn release<'r>(
     others: impl Iterator<Item = &'r mut Region>,
 ) {
     let Region { at, capacity, .. } = region;
-    let (from, to) = ((at + capacity) as usize, at as usize);
-    if from <= used && used <= rx.len() {
-        rx.copy_within(from..used, to);
-    }
+    rotate(rx.get_mut(at as usize..used).unwrap_or_default(), capacity as usize);
     others.for_each(|other| other.move_down(at, capacity));
 }
 

@@ -217,7 +217,7 @@ impl Sender {
         let first = self.round_first.wrapping_sub(self.acked);
         let last = self.round_last.wrapping_sub(self.acked);
         let mut lost = 0;
-        if self.reorder <= 1 {
+        if !capability::LINKS || self.reorder <= 1 {
             // What left before something that has come has come, too, or is lost.
             if fresh != 0 {
                 let top = u64::BITS - 1 - fresh.leading_zeros();
@@ -315,10 +315,12 @@ const fn contains(set: u64, offset: u32) -> bool {
 }
 
 /// The bits below `count`.
+#[inline(never)]
 const fn below(count: u32) -> u64 {
     if count >= u64::BITS { u64::MAX } else { (1 << count) - 1 }
 }
 
+#[inline(never)]
 const fn shifted(set: u64, count: u32) -> u64 {
     if count >= u64::BITS { 0 } else { set >> count }
 }

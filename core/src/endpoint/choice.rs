@@ -56,7 +56,8 @@ impl Chosen {
             Header::Reliable { number, distance, .. } => {
                 reliable_len(*number, *distance, self.len, width, last)
             }
-            Header::Extended(extended) => extended.len(self.len, width, last),
+            Header::Extended(extended) if capability::EXTENDED => extended.len(self.len, width, last),
+            Header::Extended(_) => 0,
             Header::Skip { distance, .. } => 1 + width.bytes() + varint_len(*distance),
         }
     }
@@ -67,9 +68,12 @@ impl Chosen {
             Header::Reliable { number, seq, distance } => {
                 emit_reliable_header(w, number, seq & width.mask(), distance, self.len, width, last)
             }
-            Header::Extended(extended) => extended.emit_header(w, self.len, width, last),
+            Header::Extended(extended) if capability::EXTENDED => {
+                extended.emit_header(w, self.len, width, last)
+            }
+            Header::Extended(_) => Err(Full),
             Header::Skip { seq, distance } => {
-                Packet::Skip { seq: seq & width.mask(), distance }.emit(w, width, last)
+                Packet::Skip { seq: seq & width.mask(), distance }.emit_report(w, width)
             }
         }
     }

@@ -76,8 +76,8 @@ impl Core {
             self.close_sent = now;
             // With a last PING, so that the peer knows its losses to the end.
             let ping = Packet::Ping { id: self.ping.on_send(now), sent: self.sent_best_effort };
-            ping.emit(&mut w, SeqWidth::One, false).ok()?;
-            Packet::Close { code: self.close_code }.emit(&mut w, SeqWidth::One, true).ok()?;
+            ping.emit_report(&mut w, SeqWidth::One).ok()?;
+            Packet::Close { code: self.close_code }.emit_report(&mut w, SeqWidth::One).ok()?;
         } else if self.phase == Phase::Established {
             if !core::mem::take(&mut self.squeezed) {
                 self.emit_reports(t, now, &mut w);
@@ -150,7 +150,7 @@ impl Core {
             resume_s: self.resume_ms.div_ceil(1000),
             clock: now.as_micros(),
         };
-        Packet::Hello(Hello { head, body: Some(body) }).emit(w, SeqWidth::One, true)
+        Packet::Hello(Hello { head, body: Some(body) }).emit_report(w, SeqWidth::One)
     }
 
     /// Acknowledgement, what was taken, pong, ping: small, never waiting for anything.
@@ -238,7 +238,7 @@ impl Core {
 /// Appends a small packet if it fits.
 fn append(w: &mut Writer<'_>, packet: &Packet<'_>, width: SeqWidth) -> bool {
     let before = w.len();
-    let fits = packet.emit(w, width, false).is_ok();
+    let fits = packet.emit_report(w, width).is_ok();
     if !fits {
         w.truncate(before);
     }

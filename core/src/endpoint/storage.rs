@@ -153,6 +153,8 @@ impl<const FRAME: usize, const RX: usize, const TX: usize, const ROUTES: usize> 
 impl<const FRAME: usize, const RX: usize, const TX: usize, const ROUTES: usize> Storage
     for Inline<FRAME, RX, TX, ROUTES>
 {
+    // Called by nearly every method of an endpoint.
+    #[inline(never)]
     fn parts(&mut self) -> Parts<'_> {
         Parts {
             frame: &mut self.frame,

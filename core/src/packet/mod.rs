@@ -143,6 +143,25 @@ impl<'a> Packet<'a> {
     /// [`Full`]: a part may be written; [`Writer::truncate`] takes it back.
     pub fn emit(&self, w: &mut Writer<'_>, width: SeqWidth, last: bool) -> Result<(), Full> {
         match *self {
+            Self::BestEffort { count, route, payload } => {
+                emit_best_effort_header(w, count, route, payload.len(), last)?;
+                w.bytes(payload)
+            }
+            Self::Reliable { route, seq, distance, payload } => {
+                emit_reliable_header(w, route, seq, distance, payload.len(), width, last)?;
+                w.bytes(payload)
+            }
+            Self::Extended { ref header, payload } => {
+                header.emit_header(w, payload.len(), width, last)?;
+                w.bytes(payload)
+            }
+            _ => self.emit_report(w, width),
+        }
+    }
+
+    /// Appends a packet that is no message: the payloads of those come from a store, and the endpoint emits them piecewise.
+    pub(crate) fn emit_report(&self, w: &mut Writer<'_>, width: SeqWidth) -> Result<(), Full> {
+        match *self {
             Self::Hello(ref hello) => hello.emit(w),
             Self::Ack { next, selective } => {
                 w.u8(kind::ACK)?;
@@ -174,18 +193,7 @@ impl<'a> Packet<'a> {
                 width.write(w, seq)?;
                 w.varint(distance)
             }
-            Self::BestEffort { count, route, payload } => {
-                emit_best_effort_header(w, count, route, payload.len(), last)?;
-                w.bytes(payload)
-            }
-            Self::Reliable { route, seq, distance, payload } => {
-                emit_reliable_header(w, route, seq, distance, payload.len(), width, last)?;
-                w.bytes(payload)
-            }
-            Self::Extended { ref header, payload } => {
-                header.emit_header(w, payload.len(), width, last)?;
-                w.bytes(payload)
-            }
+            Self::BestEffort { .. } | Self::Reliable { .. } | Self::Extended { .. } => Err(Full),
             Self::Skipped => w.bytes(&[kind::SKIPPED_FIRST, 0]),
         }
     }
