@@ -59,6 +59,10 @@ impl Ring {
 
     /// Copies `N` bytes at `offset` out.
     pub(crate) fn read<const N: usize>(&self, buffer: &[u8], offset: usize) -> [u8; N] {
+        let at = self.place(buffer.len(), offset);
+        if let Some(bytes) = buffer.get(at..).and_then(|rest| rest.first_chunk()) {
+            return *bytes;
+        }
         let (a, b) = self.pieces(buffer, offset, N);
         let mut out = [0; N];
         for (to, from) in out.iter_mut().zip(a.iter().chain(b)) {

@@ -20,30 +20,40 @@ const TIMEOUTS_MAX: u8 = 3;
 pub(crate) struct Sizing {
     bytes: u32,
     lost: u32,
+    /// What follows from those, reckoned anew when something was lost or so many more bytes were sent.
+    frame: u16,
 }
+
+/// The estimate moves by a tenth at the most in so many bytes.
+const STEP_BYTES: u32 = 512;
 
 impl Sizing {
     pub(crate) const fn new() -> Self {
-        Self { bytes: 0, lost: 0 }
+        Self { bytes: 0, lost: 0, frame: 0 }
     }
 
     /// A session begins.
     pub(crate) const fn start() -> Self {
-        Self { bytes: PRIOR_BYTES, lost: UNIT }
+        Self { bytes: PRIOR_BYTES, lost: UNIT, frame: 0 }.reckoned()
     }
 
     /// A frame with something in it whose loss will be noticed left, as so many bytes.
     pub(crate) const fn on_sent(&mut self, bytes: usize) {
+        let before = self.bytes / STEP_BYTES;
         self.bytes += bytes as u32;
         if self.bytes >= MEMORY_BYTES {
             self.bytes /= 2;
             self.lost /= 2;
+        }
+        if self.bytes / STEP_BYTES != before {
+            *self = self.reckoned();
         }
     }
 
     /// One was lost.
     pub(crate) const fn on_lost(&mut self) {
         self.lost += UNIT;
+        *self = self.reckoned();
     }
 
     /// Nothing was heard of what left last; `backoff`: for so many time-outs in a row.
@@ -55,10 +65,19 @@ impl Sizing {
 
     /// How many bytes a frame should have, from delimiter to delimiter.
     pub(crate) const fn frame(&self) -> usize {
-        match (self.bytes * UNIT).checked_div(self.lost) {
-            None => usize::MAX,
-            Some(bytes_per_loss) => (root(HEADERS * bytes_per_loss) + HEADERS / 2) as usize,
+        match self.frame {
+            u16::MAX => usize::MAX,
+            frame => frame as usize,
         }
+    }
+
+    const fn reckoned(self) -> Self {
+        let frame = match (self.bytes * UNIT).checked_div(self.lost) {
+            None => u16::MAX,
+            // Below 2^13: the bytes are fewer than MEMORY_BYTES, the lost at least 1.
+            Some(bytes_per_loss) => (root(HEADERS * bytes_per_loss) + HEADERS / 2) as u16,
+        };
+        Self { frame, ..self }
     }
 }
 

@@ -36,11 +36,7 @@ impl Core {
                     || self.ping_due
                     || self.ping.wants_pong()
                     || self.wants_proof
-                    || (!self.blocked
-                        && (self.tables_due
-                            || self.outbox.waiting(Class::BestEffort) > 0
-                            || self.outbox.waiting(Class::Reliable) > 0
-                            || self.sender.must_repeat()))
+                    || (!self.blocked && (self.tables_due || self.has_messages()))
             }
         }
     }
@@ -201,10 +197,20 @@ impl Core {
         }
     }
 
+    /// Whether anything is to be sent, or sent again.
+    fn has_messages(&self) -> bool {
+        self.outbox.waiting(Class::BestEffort) > 0
+            || self.outbox.waiting(Class::Reliable) > 0
+            || self.sender.must_repeat()
+    }
+
     /// Fills the frame with messages. Each but the last carries its length, so one looks ahead by one. Returns whether a
     /// reliable packet leads the frame.
     fn emit_messages(&mut self, t: &mut Tables<'_>, now: Instant, w: &mut Writer<'_>) -> bool {
         let width = self.link.framing.seq_width();
+        if !self.has_messages() {
+            return false;
+        }
         let mut room = w.room();
         let mut fill = Fill::new(w.len() + room, self.frame_limit(), !w.is_empty());
         let mut current = match self.choose(t, room, &mut fill, now) {
@@ -218,7 +224,11 @@ impl Core {
         };
         while let Some(chosen) = current {
             let after = room.saturating_sub(chosen.len(width, false));
-            let next = match if after > 0 { self.choose(t, after, &mut fill, now) } else { Choice::Nothing } {
+            let next = match if after > 0 && self.has_messages() {
+                self.choose(t, after, &mut fill, now)
+            } else {
+                Choice::Nothing
+            } {
                 Choice::Next(next) => Some(next),
                 Choice::Nothing | Choice::NoRoom => None,
             };
