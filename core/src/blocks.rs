@@ -41,35 +41,32 @@ pub(crate) const fn capacity(blocks: usize) -> usize {
 }
 
 fn block(store: &mut [u8], id: Id) -> Option<&mut [u8; BLOCK]> {
-    let at = usize::from(id).checked_sub(1)? * BLOCK;
-    store.get_mut(at..)?.first_chunk_mut()
+    store.as_chunks_mut().0.get_mut(usize::from(id).wrapping_sub(1))
 }
 
 fn view(store: &[u8], id: Id) -> Option<&[u8; BLOCK]> {
-    let at = usize::from(id).checked_sub(1)? * BLOCK;
-    store.get(at..)?.first_chunk()
+    store.as_chunks().0.get(usize::from(id).wrapping_sub(1))
 }
 
 /// The block that follows in the chain.
 pub(crate) fn link(store: &[u8], id: Id) -> Id {
-    view(store, id).and_then(|block| block.first_chunk()).map_or(0, |link| u16::from_le_bytes(*link))
+    view(store, id).map_or(0, |&[a, b, ..]| u16::from_le_bytes([a, b]))
 }
 
 pub(crate) fn set_link(store: &mut [u8], id: Id, next: Id) {
-    if let Some(link) = block(store, id).and_then(|block| block.first_chunk_mut()) {
-        *link = next.to_le_bytes();
+    if let Some([a, b, ..]) = block(store, id) {
+        [*a, *b] = next.to_le_bytes();
     }
 }
 
-pub(crate) fn header(store: &[u8], id: Id) -> [u8; HEADER] {
-    let bytes = view(store, id).and_then(|block| block.get(LINK..)?.first_chunk());
-    bytes.copied().unwrap_or_default()
+/// The header of a chain; None: there is no such block.
+pub(crate) fn header(store: &[u8], id: Id) -> Option<&[u8; HEADER]> {
+    view(store, id)?.get(LINK..)?.first_chunk()
 }
 
-pub(crate) fn set_header(store: &mut [u8], id: Id, header: &[u8; HEADER]) {
-    if let Some(bytes) = block(store, id).and_then(|block| block.get_mut(LINK..)?.first_chunk_mut()) {
-        *bytes = *header;
-    }
+/// The same, to change.
+pub(crate) fn header_mut(store: &mut [u8], id: Id) -> Option<&mut [u8; HEADER]> {
+    block(store, id)?.get_mut(LINK..)?.first_chunk_mut()
 }
 
 /// The pieces of `len` payload bytes of a chain, from `offset` on.
@@ -235,7 +232,7 @@ mod tests {
                 assert_eq!(blocks.give(&mut store, chain.first), chain.blocks);
             } else {
                 assert_eq!(usize::from(chain.blocks), needed(payload.len()));
-                set_header(&mut store, chain.first, &[chain.first as u8; HEADER]);
+                *header_mut(&mut store, chain.first).unwrap() = [chain.first as u8; HEADER];
                 kept.push((chain.first, payload, chain.blocks));
             }
             for (id, payload, _) in &kept {
@@ -243,7 +240,7 @@ mod tests {
                 let len = noise.below(payload.len() - from + 1);
                 let bytes: Vec<u8> = pieces(&store, *id, from, len).flatten().copied().collect();
                 assert_eq!(bytes, payload[from..from + len]);
-                assert_eq!(header(&store, *id), [*id as u8; HEADER]);
+                assert_eq!(header(&store, *id), Some(&[*id as u8; HEADER]));
             }
             if noise.below(3) > 0 && !kept.is_empty() {
                 let (id, _, count) = kept.swap_remove(noise.below(kept.len()));

@@ -29,6 +29,15 @@ pub enum DeclareError {
         /// Places for rate limits.
         limit: usize,
     },
+    /// The options ask for what this build leaves out: turn on the cargo feature.
+    LeftOut {
+        /// The feature of `tieline`.
+        feature: &'static str,
+    },
+}
+
+fn left_out(f: &mut fmt::Formatter<'_>, feature: &str) -> fmt::Result {
+    write!(f, "this build of tieline leaves that out: turn on its cargo feature `{feature}`")
 }
 
 impl fmt::Display for DeclareError {
@@ -50,6 +59,7 @@ impl fmt::Display for DeclareError {
             Self::OtherType => {
                 f.write_str("another type is declared here on the same path: one path has one type")
             }
+            Self::LeftOut { feature } => left_out(f, feature),
             Self::NoLimiter { limit } => write!(
                 f,
                 "all {limit} places for rate limits are taken: declare without a rate or use an endpoint with more"
@@ -178,6 +188,11 @@ pub enum ConnectError {
         /// Smallest frame in bytes.
         limit: usize,
     },
+    /// This build knows serial lines only: turn on the cargo feature.
+    LeftOut {
+        /// The feature of `tieline`.
+        feature: &'static str,
+    },
 }
 
 impl fmt::Display for ConnectError {
@@ -185,6 +200,7 @@ impl fmt::Display for ConnectError {
         match self {
             Self::NotStarted => f.write_str("the endpoint has not been started"),
             Self::FrameTooSmall { limit } => write!(f, "the frame buffer is smaller than {limit} bytes"),
+            Self::LeftOut { feature } => left_out(f, feature),
         }
     }
 }

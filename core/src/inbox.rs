@@ -5,8 +5,9 @@
 //! stand in the order in which they are handed out: those that are whole and whose turn has come at the front, behind them
 //! those that wait for something that is missing. Does not know routes.
 
+use crate::capability;
 use crate::limits::{LIFE_COST, MESSAGE_COST};
-use crate::queue::Ring;
+use crate::queue::{Ring, rotate};
 
 /// A part of RX that is used as a ring of records.
 #[derive(Debug, Clone, Copy, Default)]
@@ -62,7 +63,7 @@ impl Record {
     }
 
     const fn head(self) -> usize {
-        if self.expires { MESSAGE_COST + LIFE_COST } else { MESSAGE_COST }
+        if capability::EXPIRY && self.expires { MESSAGE_COST + LIFE_COST } else { MESSAGE_COST }
     }
 
     /// What the record takes of the window: header, deadline and payload.
@@ -78,14 +79,14 @@ impl Record {
             | u64::from(self.reliable) << 61
             | u64::from(self.expires) << 62;
         ring.write(buffer, at, &bits.to_le_bytes());
-        if self.expires {
+        if capability::EXPIRY && self.expires {
             ring.write(buffer, at + MESSAGE_COST, &self.deadline.to_le_bytes());
         }
     }
 
     fn load(ring: &Ring, buffer: &[u8], at: usize) -> Self {
         let bits = u64::from_le_bytes(ring.read(buffer, at));
-        let expires = bits >> 62 & 1 != 0;
+        let expires = capability::EXPIRY && bits >> 62 & 1 != 0;
         let deadline = if expires { u32::from_le_bytes(ring.read(buffer, at + MESSAGE_COST)) } else { 0 };
         Self {
             len: (bits & LEN_MASK) as u32,
@@ -118,7 +119,7 @@ impl Region {
 
     /// Whether something waits for what is missing.
     pub(crate) const fn has_waiting(&self) -> bool {
-        (self.ready as usize) < self.ring.len()
+        capability::WAITING && (self.ready as usize) < self.ring.len()
     }
 
     /// Bytes that may be handed out, headers included.
@@ -134,7 +135,9 @@ impl Region {
 
     /// Forgets those that wait: what is missing will not come.
     pub(crate) fn drop_waiting(&mut self) {
-        self.ring.shrink(self.ring.len().saturating_sub(self.ready as usize));
+        if capability::WAITING {
+            self.ring.shrink(self.ring.len().saturating_sub(self.ready as usize));
+        }
     }
 
     /// The region at `at` of `len` bytes was given back: move along.
@@ -173,6 +176,9 @@ impl Region {
         offset: usize,
         payload: &[u8],
     ) -> bool {
+        if !capability::WAITING {
+            return false;
+        }
         let fresh = record.missing as usize == record.len as usize && record.len > 0;
         let (mut at, mut place) = (self.ready as usize, None);
         while at < self.ring.len() {
@@ -223,12 +229,10 @@ impl Region {
         if !fits || self.ring.free(buffer.len()) < cost {
             return false;
         }
-        if at < len {
+        if capability::WAITING && at < len {
             // Out of order, which is rare: those behind it make room.
             self.ring.straighten(buffer, buffer.len());
-            if len + cost <= buffer.len() {
-                buffer.copy_within(at..len, at + cost);
-            }
+            rotate(buffer.get_mut(at..len + cost).unwrap_or_default(), len - at);
         }
         self.ring.commit(buffer.len(), cost);
         let missing = record.missing.saturating_sub(payload.len() as u32);
@@ -254,7 +258,7 @@ impl Region {
     pub(crate) fn last_waiting(&self, rx: &[u8]) -> Option<Record> {
         let mut at = self.ready as usize;
         let mut last = None;
-        while at < self.ring.len() {
+        while capability::WAITING && at < self.ring.len() {
             let record = Record::load(&self.ring, self.view(rx), at);
             at += record.cost() as usize;
             last = Some(record);
@@ -279,9 +283,7 @@ impl Region {
             let record = Record::load(&self.ring, buffer, at);
             let next = at + record.cost() as usize;
             if !record.reliable {
-                if next <= len && len <= buffer.len() {
-                    buffer.copy_within(next..len, at);
-                }
+                rotate(buffer.get_mut(at..len).unwrap_or_default(), next - at);
                 self.ring.shrink(next - at);
                 if at < self.ready as usize {
                     self.ready -= record.cost();
@@ -315,10 +317,7 @@ pub(crate) fn release<'r>(
     others: impl Iterator<Item = &'r mut Region>,
 ) {
     let Region { at, capacity, .. } = region;
-    let (from, to) = ((at + capacity) as usize, at as usize);
-    if from <= used && used <= rx.len() {
-        rx.copy_within(from..used, to);
-    }
+    rotate(rx.get_mut(at as usize..used).unwrap_or_default(), capacity as usize);
     others.for_each(|other| other.move_down(at, capacity));
 }
 

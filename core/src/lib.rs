@@ -21,6 +21,8 @@
 
 #![no_std]
 #![forbid(unsafe_code)]
+// What a capability that is left out would have called stands there all the same.
+#![cfg_attr(not(feature = "full"), allow(dead_code, unused_imports))]
 #![cfg_attr(
     not(test),
     warn(
@@ -36,6 +38,7 @@
 extern crate std;
 
 mod blocks;
+mod capability;
 pub mod driver;
 mod endpoint;
 mod error;

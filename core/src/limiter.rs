@@ -3,6 +3,7 @@
 //!
 //! Does not know what a message is, nor what happens to one that comes too early.
 
+use crate::capability;
 use crate::time::Instant;
 
 /// How many messages of a route may pass.
@@ -47,6 +48,9 @@ const fn owner(slot: usize, direction: Direction) -> u32 {
 
 /// Sets, changes or ends the limit of a route; false: no place is free.
 pub(crate) fn set(limiters: &mut [Limiter], slot: usize, direction: Direction, rate: Option<Rate>) -> bool {
+    if !capability::RATES {
+        return rate.is_none();
+    }
     let owner = owner(slot, direction);
     let at = limiters.iter().position(|limiter| limiter.owner == owner);
     let Some(rate) = rate else {
@@ -64,6 +68,9 @@ pub(crate) fn set(limiters: &mut [Limiter], slot: usize, direction: Direction, r
 
 /// When the next message of a route may pass, if not now.
 pub(crate) fn wait(limiters: &[Limiter], slot: usize, direction: Direction, now: Instant) -> Option<Instant> {
+    if !capability::RATES {
+        return None;
+    }
     let owner = owner(slot, direction);
     let limiter = limiters.iter().find(|limiter| limiter.owner == owner)?;
     let at = limiter.full_at.as_micros().saturating_sub(limiter.tolerance);
@@ -72,6 +79,9 @@ pub(crate) fn wait(limiters: &[Limiter], slot: usize, direction: Direction, now:
 
 /// A message passes.
 pub(crate) fn pass(limiters: &mut [Limiter], slot: usize, direction: Direction, now: Instant) {
+    if !capability::RATES {
+        return;
+    }
     let owner = owner(slot, direction);
     if let Some(limiter) = limiters.iter_mut().find(|limiter| limiter.owner == owner) {
         limiter.full_at = limiter.full_at.max(now).plus_micros(limiter.interval.into());

@@ -6,6 +6,11 @@
 //! Invariant of the sender: `acked <= cursor <= next` (modulo 2^32), and nothing is sent beyond `acked + window`. Of the receiver: all before
 //! `expected` are stored, `expected` itself is not. Where the packets are, and which route they belong to, is not known
 //! here; the receiver only knows how far back the previous packet of the same route is.
+//!
+//! A build without reliable messages has only declarations to deliver: it follows no packet of its own, but goes back to the
+//! oldest, and takes packets in their turn only.
+
+use crate::capability;
 
 /// The largest number of unacknowledged packets where numbers have one byte on the wire.
 pub const WINDOW_NARROW: u32 = 128;
@@ -117,7 +122,7 @@ impl Sender {
     /// Those that are known to be lost, as offsets from [`acked`](Self::acked), oldest first. They may be repeated in any
     /// order.
     pub fn lost(&self) -> impl Iterator<Item = u32> + use<> {
-        let lost = self.lost;
+        let lost = if capability::RELIABLE { self.lost } else { 0 };
         (0..FOLLOWED).filter(move |offset| lost >> offset & 1 == 1)
     }
 
@@ -126,7 +131,7 @@ impl Sender {
     pub const fn behind(&self) -> Option<u32> {
         let mut offset = self.cursor.wrapping_sub(self.acked);
         while offset < self.in_flight() && offset < self.window {
-            if !contains(self.stored, offset) {
+            if !capability::RELIABLE || !contains(self.stored, offset) {
                 return Some(offset);
             }
             offset += 1;
@@ -137,13 +142,14 @@ impl Sender {
     /// Whether something is to be repeated.
     #[must_use]
     pub const fn must_repeat(&self) -> bool {
-        self.lost != 0 || self.behind().is_some()
+        (capability::RELIABLE && self.lost != 0) || self.behind().is_some()
     }
 
     /// Whether a new packet may be transmitted. While something is missing, only as far ahead as the peer stores.
     #[must_use]
     pub const fn may_send(&self) -> bool {
-        let missing = self.stored | self.lost | self.repeated != 0 || self.cursor != self.next;
+        let followed = capability::RELIABLE && self.stored | self.lost | self.repeated != 0;
+        let missing = followed || self.cursor != self.next;
         let most = if missing && self.window > AHEAD_MAX + 1 { AHEAD_MAX + 1 } else { self.window };
         self.in_flight() < most
     }
@@ -161,7 +167,7 @@ impl Sender {
     /// The packet at `offset` is repeated now: its number.
     pub const fn repeat(&mut self, offset: u32) -> u32 {
         let seq = self.acked.wrapping_add(offset);
-        if offset < FOLLOWED {
+        if capability::RELIABLE && offset < FOLLOWED {
             if self.repeated == 0 {
                 self.round_first = self.next;
             }
@@ -183,6 +189,10 @@ impl Sender {
         let count = next.wrapping_sub(self.acked) & self.mask;
         if count > self.in_flight() {
             return nothing;
+        }
+        if !capability::RELIABLE {
+            self.advance(count);
+            return Acknowledged { count, news: count > 0, lost: 0 };
         }
         let under_way = below(self.in_flight());
         let named = below(count) | u64::from(selective).checked_shl(count + 1).unwrap_or(0);
@@ -207,7 +217,7 @@ impl Sender {
         let first = self.round_first.wrapping_sub(self.acked);
         let last = self.round_last.wrapping_sub(self.acked);
         let mut lost = 0;
-        if self.reorder <= 1 {
+        if !capability::LINKS || self.reorder <= 1 {
             // What left before something that has come has come, too, or is lost.
             if fresh != 0 {
                 let top = u64::BITS - 1 - fresh.leading_zeros();
@@ -251,6 +261,12 @@ impl Sender {
         if before > self.in_flight() {
             return 0;
         }
+        if !capability::RELIABLE {
+            if before > 0 {
+                self.on_timeout();
+            }
+            return 0;
+        }
         let lost = below(before) & !self.stored & !self.lost;
         self.lost |= lost;
         self.repeated &= !lost;
@@ -265,6 +281,9 @@ impl Sender {
             self.cursor = self.acked.wrapping_add(count);
         }
         self.acked = self.acked.wrapping_add(count);
+        if !capability::RELIABLE {
+            return;
+        }
         self.stored = shifted(self.stored, count);
         self.lost = shifted(self.lost, count);
         self.repeated = shifted(self.repeated, count);
@@ -276,6 +295,10 @@ impl Sender {
 
     /// Nothing was acknowledged for too long: all that the peer has not stored is to be repeated.
     pub const fn on_timeout(&mut self) {
+        if !capability::RELIABLE {
+            self.cursor = self.acked;
+            return;
+        }
         let within = if self.window < self.in_flight() { self.window } else { self.in_flight() };
         self.lost = below(within) & !self.stored;
         self.repeated = 0;
@@ -292,10 +315,12 @@ const fn contains(set: u64, offset: u32) -> bool {
 }
 
 /// The bits below `count`.
+#[inline(never)]
 const fn below(count: u32) -> u64 {
     if count >= u64::BITS { u64::MAX } else { (1 << count) - 1 }
 }
 
+#[inline(never)]
 const fn shifted(set: u64, count: u32) -> u64 {
     if count >= u64::BITS { 0 } else { set >> count }
 }
@@ -350,7 +375,14 @@ impl Receiver {
         let bit = match offset.checked_sub(1) {
             None => return Arrival::New { seq: self.expected, in_turn: true },
             // The upper half of the numbers is behind us.
-            Some(bit) if bit < AHEAD_MAX && offset <= self.mask / 2 && self.stored >> bit & 1 == 0 => bit,
+            Some(bit)
+                if capability::RELIABLE
+                    && bit < AHEAD_MAX
+                    && offset <= self.mask / 2
+                    && self.stored >> bit & 1 == 0 =>
+            {
+                bit
+            }
             Some(_) => return Arrival::Unwanted,
         };
         Arrival::New { seq: self.expected.wrapping_add(offset), in_turn: self.follows(bit, distance) }
@@ -361,6 +393,10 @@ impl Receiver {
     pub fn store(&mut self, seq: u32, distance: u32) -> bool {
         let offset = seq.wrapping_sub(self.expected);
         match offset.checked_sub(1) {
+            None if !capability::RELIABLE => {
+                self.expected = self.expected.wrapping_add(1);
+                false
+            }
             None => {
                 let more = self.stored.trailing_ones();
                 let had = self.stored != 0;
@@ -374,7 +410,7 @@ impl Receiver {
                 self.look_for_turns();
                 had
             }
-            Some(bit) if bit < AHEAD_MAX => {
+            Some(bit) if capability::RELIABLE && bit < AHEAD_MAX => {
                 self.stored |= 1 << bit;
                 self.set_distance(seq, u8::try_from(distance).unwrap_or(u8::MAX));
                 let before = self.in_turn;
@@ -441,7 +477,7 @@ impl Receiver {
     /// What it says of those behind.
     #[must_use]
     pub const fn selective(&self) -> u32 {
-        self.stored
+        if capability::RELIABLE { self.stored } else { 0 }
     }
 
     /// An acknowledgement was transmitted.

@@ -20,6 +20,8 @@ use crate::timers::Lapse;
 
 /// Bits of [`Slot::local`]: what is declared here.
 pub(crate) mod local {
+    use crate::capability;
+
     pub(crate) const INTENT: u8 = 1;
     pub(crate) const INTEREST: u8 = 1 << 1;
     pub(crate) const SERVICE: u8 = 1 << 2;
@@ -34,10 +36,19 @@ pub(crate) mod local {
     /// The peer's interest is new: it is given the sample.
     pub(crate) const GIVE: u8 = 1 << 7;
     pub(crate) const DECLARED: u8 = INTENT | INTEREST | SERVICE;
+    /// Those that this build ever sets.
+    pub(super) const POSSIBLE: u8 = INTENT
+        | if capability::RECEIVE { INTEREST } else { 0 }
+        | if capability::REQUESTS { SERVICE } else { 0 }
+        | if capability::RELIABLE { RELIABLE | TICKETS } else { 0 }
+        | ASK
+        | if capability::EXPIRY { LATEST | GIVE } else { 0 };
 }
 
 /// Bits of [`Slot::due`]: what is to be sent.
 pub(crate) mod due {
+    use crate::capability;
+
     pub(crate) const INTENT: u16 = 1;
     pub(crate) const INTEREST: u16 = 1 << 1;
     pub(crate) const INTENT_GONE: u16 = 1 << 2;
@@ -52,11 +63,19 @@ pub(crate) mod due {
     pub(crate) const EXPIRED: u16 = 1 << 8;
     /// That was said, and is not acknowledged: until then nothing later is said of the route.
     pub(crate) const TOLD: u16 = 1 << 9;
+    /// Those that this build ever sets.
+    pub(super) const POSSIBLE: u16 = INTENT
+        | INTENT_GONE
+        | NOTIFY
+        | if capability::RECEIVE { INTEREST | INTEREST_GONE | TAKEN | RESTING | ADVERTISED } else { 0 }
+        | if capability::RECEIVE && capability::EXPIRY { EXPIRED | TOLD } else { 0 };
     pub(crate) const RECORDS: u16 = INTENT | INTEREST | INTENT_GONE | INTEREST_GONE | NOTIFY | EXPIRED;
 }
 
 /// Bits of [`Slot::peer`]: what the peer has declared on this route.
 pub(crate) mod peer {
+    use crate::capability;
+
     pub(crate) const INTENT: u8 = 1;
     pub(crate) const INTEREST: u8 = 1 << 1;
     /// The peer's messages are reliable: the whole window is promised to them.
@@ -68,6 +87,13 @@ pub(crate) mod peer {
     pub(crate) const LAPSED: u8 = 1 << 5;
     /// There is, or was, an interest whose number and counts are known.
     pub(crate) const COUNTED: u8 = INTEREST | LAPSED;
+    /// Those that matter in this build.
+    pub(super) const POSSIBLE: u8 = INTEREST
+        | CONFLICT
+        | LAPSED
+        | if capability::RECEIVE { INTENT } else { 0 }
+        | if capability::RECEIVE && capability::RELIABLE { RELIABLE } else { 0 }
+        | if capability::RELIABLE { SENT } else { 0 };
 }
 
 /// Bits of [`Slot::news`]: events that the application has not seen.
@@ -169,15 +195,15 @@ impl Slot {
     };
 
     pub(crate) const fn has(&self, bits: u8) -> bool {
-        self.local & bits != 0
+        self.local & bits & local::POSSIBLE != 0
     }
 
     pub(crate) const fn is_due(&self, bits: u16) -> bool {
-        self.due & bits != 0
+        self.due & bits & due::POSSIBLE != 0
     }
 
     pub(crate) const fn peer_has(&self, bits: u8) -> bool {
-        self.peer & bits != 0
+        self.peer & bits & peer::POSSIBLE != 0
     }
 
     /// Whether the peer wants messages on this route.

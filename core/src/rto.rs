@@ -2,6 +2,7 @@
 //!
 //! Times are in microseconds. One packet at a time is measured.
 
+use crate::capability;
 use crate::time::Instant;
 
 /// Before the first measurement (docs/protocol.md, section 5).
@@ -76,6 +77,7 @@ impl Rto {
     }
 
     /// What a round trip hardly ever exceeds, in microseconds.
+    #[inline(never)]
     pub(crate) fn round_trip(&self) -> u32 {
         let base = match self.srtt {
             0 => INITIAL_US.max(self.frame.saturating_mul(4)),
@@ -89,16 +91,19 @@ impl Rto {
 
     /// Whether it is worth while to ask before it ends: the answer is here in half the time.
     pub(crate) fn asks_first(&self) -> bool {
-        self.srtt > 0 && self.round_trip() <= self.micros() / 2
+        capability::RELIABLE && self.srtt > 0 && self.round_trip() <= self.micros() / 2
     }
 
     /// The time-out in microseconds.
+    #[inline(never)]
     pub(crate) fn micros(&self) -> u32 {
         let base = self.round_trip();
         let floor = self.frame.saturating_mul(3).max(FLOOR_US);
         let base = base.max(floor);
         let ceiling = CEILING_US.max(base);
-        u32::try_from(u64::from(base) << self.backoff).unwrap_or(u32::MAX).min(ceiling)
+        let doubled =
+            if base.leading_zeros() < u32::from(self.backoff) { u32::MAX } else { base << self.backoff };
+        doubled.min(ceiling)
     }
 
     fn sample(&mut self, rtt: u32) {

@@ -20,30 +20,40 @@ const TIMEOUTS_MAX: u8 = 3;
 pub(crate) struct Sizing {
     bytes: u32,
     lost: u32,
+    /// What follows from those, reckoned anew when something was lost or so many more bytes were sent.
+    frame: u16,
 }
+
+/// The estimate moves by a tenth at the most in so many bytes.
+const STEP_BYTES: u32 = 512;
 
 impl Sizing {
     pub(crate) const fn new() -> Self {
-        Self { bytes: 0, lost: 0 }
+        Self { bytes: 0, lost: 0, frame: 0 }
     }
 
     /// A session begins.
     pub(crate) const fn start() -> Self {
-        Self { bytes: PRIOR_BYTES, lost: UNIT }
+        Self { bytes: PRIOR_BYTES, lost: UNIT, frame: 0 }.reckoned()
     }
 
     /// A frame with something in it whose loss will be noticed left, as so many bytes.
     pub(crate) const fn on_sent(&mut self, bytes: usize) {
+        let before = self.bytes / STEP_BYTES;
         self.bytes += bytes as u32;
         if self.bytes >= MEMORY_BYTES {
             self.bytes /= 2;
             self.lost /= 2;
+        }
+        if self.bytes / STEP_BYTES != before {
+            *self = self.reckoned();
         }
     }
 
     /// One was lost.
     pub(crate) const fn on_lost(&mut self) {
         self.lost += UNIT;
+        *self = self.reckoned();
     }
 
     /// Nothing was heard of what left last; `backoff`: for so many time-outs in a row.
@@ -55,11 +65,33 @@ impl Sizing {
 
     /// How many bytes a frame should have, from delimiter to delimiter.
     pub(crate) const fn frame(&self) -> usize {
-        match (self.bytes * UNIT).checked_div(self.lost) {
-            None => usize::MAX,
-            Some(bytes_per_loss) => ((HEADERS * bytes_per_loss).isqrt() + HEADERS / 2) as usize,
+        match self.frame {
+            u16::MAX => usize::MAX,
+            frame => frame as usize,
         }
     }
+
+    const fn reckoned(self) -> Self {
+        let frame = match (self.bytes * UNIT).checked_div(self.lost) {
+            None => u16::MAX,
+            // Below 2^13: the bytes are fewer than MEMORY_BYTES, the lost at least 1.
+            Some(bytes_per_loss) => (root(HEADERS * bytes_per_loss) + HEADERS / 2) as u16,
+        };
+        Self { frame, ..self }
+    }
+}
+
+/// The square root, rounded down, bit by bit: `isqrt` is faster, and 0.5 KB of flash with its table.
+const fn root(square: u32) -> u32 {
+    let (mut root, mut bit) = (0, 1 << 15);
+    while bit > 0 {
+        let next: u32 = root | bit;
+        if next * next <= square {
+            root = next;
+        }
+        bit >>= 1;
+    }
+    root
 }
 
 #[cfg(test)]
@@ -93,6 +125,16 @@ mod tests {
             }
             let best = (80..=most as u32).map(|n| goodput(f64::from(n), error)).fold(0.0, f64::max);
             assert!(sum > 0.97 * best, "{bit_error}: {sum} of {best}");
+        }
+    }
+
+    #[test]
+    fn roots_are_rounded_down() {
+        let mut noise = Noise(3);
+        for square in
+            (0..70_000).chain((0..1000).map(|_| noise.below(u32::MAX as usize) as u32)).chain([u32::MAX])
+        {
+            assert_eq!(root(square), square.isqrt());
         }
     }
 

@@ -4,6 +4,7 @@
 //! failed is a range, and so many as a mark has bits for may have ended on their own (expired, superseded). Nothing is
 //! known here of windows or packets.
 
+use crate::capability;
 use crate::event::FailReason;
 
 /// How far behind the oldest message that was not told of a marked one may be.
@@ -50,7 +51,7 @@ impl Tickets {
 
     /// Published and not known to have ended.
     pub(crate) const fn open(&self) -> u16 {
-        self.issued.wrapping_sub(self.delivered)
+        if capability::RELIABLE { self.issued.wrapping_sub(self.delivered) } else { 0 }
     }
 
     /// One more is published: its number.
@@ -99,6 +100,9 @@ impl Tickets {
     }
 
     const fn pass(&mut self, messages: u16, expired: u16) -> bool {
+        if !capability::RELIABLE {
+            return true;
+        }
         let ahead = self.base.wrapping_add(messages).wrapping_sub(self.delivered);
         if ahead > self.open().wrapping_sub(self.never_open()) {
             return false;
@@ -184,8 +188,10 @@ impl Tickets {
 
     /// Nobody wants to be told.
     pub(crate) const fn forget(&mut self) {
-        let count = self.unread();
-        self.step(count);
+        if capability::RELIABLE {
+            let count = self.unread();
+            self.step(count);
+        }
     }
 
     const fn step(&mut self, count: u16) {

@@ -38,12 +38,25 @@ impl Instant {
         Duration::from_micros(self.0.saturating_sub(earlier.0))
     }
 
+    #[inline(never)]
     pub(crate) const fn plus_micros(self, micros: u64) -> Self {
         Self(self.0.saturating_add(micros))
     }
 
     pub(crate) const fn plus_millis(self, millis: u32) -> Self {
         self.plus_micros(millis as u64 * 1000)
+    }
+
+    /// Milliseconds since the fixed point, modulo 2^32, and whether some µs are left.
+    ///
+    /// Without a division of 64 bits, which a Cortex-M has not, and which costs 0.9 KB of flash: 2^32 is 1000 times 4294967,
+    /// and 296.
+    #[inline(never)]
+    pub(crate) const fn millis(self) -> (u32, bool) {
+        let (high, low) = ((self.0 >> 32) as u32, self.0 as u32);
+        let rest = high % 1000 * 296 + low % 1000;
+        let millis = high.wrapping_mul(4_294_967).wrapping_add(high / 1000 * 296);
+        (millis.wrapping_add(low / 1000).wrapping_add(rest / 1000), rest % 1000 != 0)
     }
 
     pub(crate) const fn micros_since(self, earlier: Self) -> u64 {

@@ -42,6 +42,7 @@ impl Timers {
         Self { at: [0; COUNT] }
     }
 
+    #[inline(never)]
     pub(crate) fn set(&mut self, timer: Timer, at: Instant) {
         if let Some(slot) = self.at.get_mut(timer as usize) {
             *slot = at.as_micros().max(1);
@@ -81,6 +82,7 @@ impl Timers {
     }
 
     /// Sets the timer, unless it ends earlier anyway.
+    #[inline(never)]
     pub(crate) fn advance(&mut self, timer: Timer, at: Instant) {
         if let Some(slot) = self.at.get_mut(timer as usize)
             && (*slot == 0 || *slot > at.as_micros())
@@ -90,6 +92,7 @@ impl Timers {
     }
 
     /// Whether the timer has ended by `now`; stops it if so.
+    #[inline(never)]
     pub(crate) fn expired(&mut self, timer: Timer, now: Instant) -> bool {
         match self.at.get_mut(timer as usize) {
             Some(at) if *at != 0 && *at <= now.as_micros() => {
@@ -137,30 +140,56 @@ impl Lapse {
     }
 
     /// How many ms are left; 0 when it is over.
+    #[inline(never)]
     pub(crate) fn left_ms(self, now: Instant) -> u32 {
         (self.0.wrapping_sub(Self::clock(now)) as i32).max(0) as u32
     }
 
+    #[inline(never)]
     pub(crate) fn is_over(self, now: Instant) -> bool {
         self != Self::NEVER && Self::clock(now).wrapping_sub(self.0) as i32 >= 0
     }
 
     /// When it is over.
     pub(crate) fn instant(self, now: Instant) -> Option<Instant> {
-        if self == Self::NEVER {
-            return None;
-        }
-        let left = self.0.wrapping_sub(Self::clock(now)) as i32;
-        Some(now.plus_millis(left.max(0) as u32))
+        (self != Self::NEVER).then(|| now.plus_millis(self.left_ms(now)))
     }
 
     fn clock(now: Instant) -> u32 {
-        (now.as_micros() / 1000) as u32
+        now.millis().0
     }
 
     // A span that begins within a millisecond is not over early.
     fn clock_up(now: Instant) -> u32 {
-        now.as_micros().div_ceil(1000) as u32
+        let (millis, more) = now.millis();
+        millis.wrapping_add(more as u32)
+    }
+}
+
+/// The earliest of some deadlines.
+#[derive(Debug)]
+pub(crate) struct Soonest {
+    now: Instant,
+    /// In ms from now, if there is one.
+    left: Option<u32>,
+}
+
+impl Soonest {
+    pub(crate) const fn new(now: Instant) -> Self {
+        Self { now, left: None }
+    }
+
+    #[inline(never)]
+    pub(crate) fn consider(&mut self, lapse: Lapse) {
+        if lapse != Lapse::NEVER {
+            let left = lapse.left_ms(self.now);
+            self.left = Some(self.left.map_or(left, |least| least.min(left)));
+        }
+    }
+
+    /// When the earliest is over.
+    pub(crate) fn instant(&self) -> Option<Instant> {
+        self.left.map(|left| self.now.plus_millis(left))
     }
 }
 

@@ -8,6 +8,7 @@
 use super::state::Core;
 use super::storage::Tables;
 use crate::blocks::Id;
+use crate::capability;
 use crate::limits::{CAPABILITY_FRAGMENTS, FRAGMENT_MIN, FRAME_MIN, LIFE_COST};
 use crate::outbox::{Class, DEADLINE, Outbox, Record, flag};
 use crate::packet::{
@@ -55,7 +56,8 @@ impl Chosen {
             Header::Reliable { number, distance, .. } => {
                 reliable_len(*number, *distance, self.len, width, last)
             }
-            Header::Extended(extended) => extended.len(self.len, width, last),
+            Header::Extended(extended) if capability::EXTENDED => extended.len(self.len, width, last),
+            Header::Extended(_) => 0,
             Header::Skip { distance, .. } => 1 + width.bytes() + varint_len(*distance),
         }
     }
@@ -66,9 +68,12 @@ impl Chosen {
             Header::Reliable { number, seq, distance } => {
                 emit_reliable_header(w, number, seq & width.mask(), distance, self.len, width, last)
             }
-            Header::Extended(extended) => extended.emit_header(w, self.len, width, last),
+            Header::Extended(extended) if capability::EXTENDED => {
+                extended.emit_header(w, self.len, width, last)
+            }
+            Header::Extended(_) => Err(Full),
             Header::Skip { seq, distance } => {
-                Packet::Skip { seq: seq & width.mask(), distance }.emit(w, width, last)
+                Packet::Skip { seq: seq & width.mask(), distance }.emit_report(w, width)
             }
         }
     }
@@ -125,7 +130,7 @@ enum Candidate {
 }
 
 const fn rank(priority: u8, record: &Record, whole: bool) -> u8 {
-    let class = match (record.is(flag::RELIABLE), whole) {
+    let class = match (record.is_reliable_message(), whole) {
         (true, true) => 3,
         (false, true) => 2,
         (true, false) => 1,
@@ -139,7 +144,7 @@ impl Core {
     pub(super) fn frame_limit(&self) -> usize {
         let framing = self.link.framing;
         let most = self.content_max().saturating_sub(framing.check_len());
-        if self.link.lossless || !self.adaptive {
+        if !capability::RELIABLE || self.link.is_lossless() || !self.adaptive {
             return most;
         }
         // Check, code byte and delimiter are part of what is damaged.
@@ -190,10 +195,10 @@ impl Core {
         now: Instant,
     ) -> Choice {
         let forced = match fill.rank {
-            Some(_) => None,
-            None => [Class::Reliable, Class::BestEffort]
+            None if capability::RELIABLE => [Class::Reliable, Class::BestEffort]
                 .into_iter()
                 .find(|class| self.passed_over.get(*class as usize).is_some_and(|n| *n >= PASSED_OVER_MAX)),
+            _ => None,
         };
         let best = forced.and_then(|class| self.best(t, Some(class))).or_else(|| self.best(t, None));
         let Some((candidate, rank)) = best else { return Choice::Nothing };
@@ -250,7 +255,7 @@ impl Core {
             else {
                 continue;
             };
-            let reliable = record.is(flag::RELIABLE);
+            let reliable = record.is_reliable_message();
             let wanted = class.is_none_or(|class| (class == Class::Reliable) == reliable);
             let large = record.is(flag::LARGE) || self.needs_fragments(slot, &record);
             let possible = !reliable || (may_send && (!large || self.outbox.can_launch_fragment(t.tx, id)));
@@ -262,7 +267,7 @@ impl Core {
     }
 
     fn rank_under_way(&self, t: &Tables<'_>, record: &Record) -> u8 {
-        if record.is(flag::CONTROL | flag::DEAD) {
+        if !capability::RELIABLE || record.is(flag::CONTROL | flag::DEAD) {
             return CONTROL_RANK;
         }
         let priority = t.routes.get(usize::from(record.slot)).map_or(0, |slot| slot.priority);
@@ -285,7 +290,9 @@ impl Core {
         let message = Outbox::record(t.tx, payload).waiting();
         let slot = t.routes.get(usize::from(record.slot)).filter(|slot| slot.peer_has(peer::COUNTED));
         let header = match slot {
-            _ if record.is(flag::CONTROL) => Header::Reliable { number: 0, seq, distance },
+            _ if !capability::RELIABLE || record.is(flag::CONTROL) => {
+                Header::Reliable { number: 0, seq, distance }
+            }
             Some(slot) if !record.is(flag::DEAD) => {
                 let part = record.is(flag::FRAGMENT).then_some((record.offset, message.len));
                 message_header(
@@ -314,7 +321,7 @@ impl Core {
         }
         self.sender.repeat(offset);
         self.proof = None;
-        self.wants_proof = self.link.ordered && !self.link.lossless;
+        self.wants_proof = self.link.is_ordered() && !self.link.is_lossless();
         self.counters.retransmitted = self.counters.retransmitted.wrapping_add(1);
         self.on_reliable_sent(t, id, seq, false, fill, now);
         Some(chosen)
@@ -354,7 +361,7 @@ impl Core {
         let width = self.link.framing.seq_width();
         let slot = t.routes.get(index)?;
         let (id, record) = Outbox::front(t.tx, &slot.queue)?;
-        let reliable = record.is(flag::RELIABLE);
+        let reliable = record.is_reliable_message();
         let last = slot.peer_has(peer::SENT).then_some(slot.last_seq);
         let (seq, distance) = (self.sender.next(), self.distance(last));
         let whole = Chosen {
@@ -462,11 +469,13 @@ impl Core {
         fill: &mut Fill,
         now: Instant,
     ) {
-        let leads = if fill.leads { 0 } else { flag::LEADS };
-        Outbox::set_flags(t.tx, id, flag::LEADS, leads);
-        fill.leads = true;
+        if capability::RELIABLE {
+            let leads = if fill.leads { 0 } else { flag::LEADS };
+            Outbox::set_flags(t.tx, id, flag::LEADS, leads);
+            fill.leads = true;
+        }
         self.rto.on_transmit(seq, new, now);
-        if !self.link.lossless && !self.timers.is_set(Timer::Retransmit) {
+        if !self.link.is_lossless() && !self.timers.is_set(Timer::Retransmit) {
             let at = self.patience(now);
             self.timers.set(Timer::Retransmit, at);
         }
@@ -496,6 +505,10 @@ impl Core {
     }
 
     pub(super) fn count_passed_over(&mut self, fill: &Fill) {
+        if !capability::RELIABLE {
+            // Only declarations are of the other class, and they are few.
+            return;
+        }
         let waits = [
             self.sender.must_repeat() || self.outbox.waiting(Class::Reliable) > 0 && self.sender.may_send(),
             self.outbox.waiting(Class::BestEffort) > 0,
@@ -521,7 +534,7 @@ fn message_header(
     width: SeqWidth,
     now: Instant,
 ) -> Header {
-    let (route, reliable) = (slot.number, record.is(flag::RELIABLE));
+    let (route, reliable) = (slot.number, record.is_reliable_message());
     if part.is_some() || record.is(flag::EXPIRES) {
         let reliable = reliable.then_some((seq & width.mask(), distance));
         let life = life(tx, id, record, now);

@@ -3,6 +3,7 @@
 use super::config::{CallOptions, History, IntentOptions, InterestOptions, Quality, ServiceOptions};
 use super::state::{Core, Notice, Phase};
 use super::storage::Tables;
+use crate::capability;
 use crate::error::{DeclareError, RequestError, RespondError};
 use crate::event::{CallId, CloseReason, FailReason, RequestId, RouteId};
 use crate::limiter::{self, Direction, Rate};
@@ -28,6 +29,9 @@ impl Core {
         route: &'static RouteName,
         options: IntentOptions,
     ) -> Result<RouteId, DeclareError> {
+        if let Some(feature) = options.left_out() {
+            return Err(DeclareError::LeftOut { feature });
+        }
         let (index, created) = routes::place(t.routes, route)?;
         if is_declared(t, index, local::SERVICE) {
             return Err(DeclareError::ServiceAndTopic);
@@ -60,6 +64,9 @@ impl Core {
         route: &'static RouteName,
         options: InterestOptions,
     ) -> Result<RouteId, DeclareError> {
+        if !capability::RATES && options.rate.is_some() {
+            return Err(DeclareError::LeftOut { feature: "rates" });
+        }
         let (index, created) = routes::place(t.routes, route)?;
         if is_declared(t, index, local::SERVICE) {
             return Err(DeclareError::ServiceAndTopic);
@@ -272,12 +279,12 @@ impl Core {
             Phase::Established => {
                 self.end_session(t, FailReason::SessionLost);
                 // The seeds stay, to send CLOSE, and again if the peer goes on.
-                self.close_due = if self.link.lossless { 1 } else { CLOSES };
+                self.close_due = if self.link.is_lossless() { 1 } else { CLOSES };
                 self.close_code = code;
             }
-            Phase::Connecting if self.is_suspended => self.end_session(t, FailReason::SessionLost),
+            Phase::Connecting if self.is_suspended() => self.end_session(t, FailReason::SessionLost),
             Phase::Connecting => self.timers.stop_all(),
-            Phase::NoLink if self.is_suspended => {
+            Phase::NoLink if self.is_suspended() => {
                 // There is no link over which to say so.
                 self.end_session(t, FailReason::SessionLost);
                 self.notice = Notice::Closed(CloseReason::Local);

@@ -5,6 +5,7 @@
 use super::input::CONTROL_ROUTE;
 use super::state::Core;
 use super::storage::Tables;
+use crate::capability;
 use crate::inbox::Record;
 use crate::log::log;
 use crate::packet::control::{Control, Intent, Interest, InterestBody, NotifyStatus};
@@ -20,6 +21,7 @@ impl Core {
             return false;
         };
         match control {
+            Control::Intents(_) if !capability::RECEIVE => {}
             Control::Intents(intents) => {
                 for intent in intents {
                     let Ok(intent) = intent else { return self.malformed_news() };
@@ -46,11 +48,13 @@ impl Core {
                 }
                 self.events_due = true;
             }
-            Control::Request { id, hash, room, timeout_ms, payload } => {
+            Control::Request { id, hash, room, timeout_ms, payload } if capability::REQUESTS => {
                 return self.on_request(t, id, hash, room, timeout_ms, payload, now);
             }
-            Control::Result { id, code, payload } => return self.on_result(t, id, code, payload, now),
-            Control::Expired(report) => {
+            Control::Result { id, code, payload } if capability::REQUESTS => {
+                return self.on_result(t, id, code, payload, now);
+            }
+            Control::Expired(report) if capability::RELIABLE && capability::EXPIRY => {
                 let stands =
                     |slot: &&mut routes::Slot| slot.peer_has(peer::COUNTED) && slot.number == report.route;
                 if t.routes.iter_mut().find(stands).is_some_and(|slot| slot.on_expired(&report)) {
@@ -61,7 +65,9 @@ impl Core {
                     self.on_unknown();
                 }
             }
-            Control::Unknown => self.on_unknown(),
+            Control::Request { .. } | Control::Result { .. } | Control::Expired(_) | Control::Unknown => {
+                self.on_unknown()
+            }
         }
         self.events_due
     }

@@ -4,6 +4,7 @@
 
 use super::state::{Core, Notice, Phase};
 use super::storage::Tables;
+use crate::capability;
 use crate::event::{CloseReason, FailReason, LostReason};
 use crate::framing::{Deframed, DropReason, Framing};
 use crate::handshake::{Outcome, State};
@@ -137,7 +138,7 @@ impl Core {
     /// Whether a frame of the session is a repetition, or was overtaken: what it says of this moment is old.
     fn is_late(&mut self) -> bool {
         let mark = self.deframer.mark();
-        match self.link.framing {
+        match self.link.framing.known() {
             Framing::Stream => false,
             // Two frames in a row are never the same: messages and pings are counted.
             Framing::Serial => self.last_check.replace(mark) == Some(mark),
@@ -220,7 +221,7 @@ impl Core {
             self.resume(t, body, now);
             return;
         }
-        if self.is_suspended {
+        if self.is_suspended() {
             // The peer does not know the session any more.
             let restarted = hello.head.nonce >> 16 != self.peer.boot;
             let reason = if restarted { LostReason::PeerRestarted } else { LostReason::SessionLost };
@@ -233,6 +234,8 @@ impl Core {
         match *packet {
             // HELLO is alone in its frame.
             Packet::Hello(_) => self.on_malformed(),
+            // Of reliable messages, which we publish none of.
+            Packet::Taken { .. } if !capability::RELIABLE => {}
             Packet::Skipped => {}
             Packet::Ack { next, selective } => self.on_ack(t, next, selective, now),
             Packet::Ping { id, sent } => {
@@ -248,7 +251,7 @@ impl Core {
                     self.counters.peer_dropped_no_room = dropped;
                 }
                 if let Some((_, next)) = self.proof.take_if(|proof| proof.0 == id)
-                    && self.link.ordered
+                    && self.link.is_ordered()
                 {
                     // The acknowledgement stands before the PONG.
                     let lost = self.sender.on_proof(next);

@@ -5,6 +5,7 @@
 use super::records::{ABOUT_INTERESTS, ABOUT_WITHDRAWAL};
 use super::state::Core;
 use super::storage::Tables;
+use crate::capability;
 use crate::inbox::Record;
 use crate::limiter::{self, Direction};
 use crate::limits::CAPABILITY_SELECTIVE;
@@ -26,7 +27,7 @@ impl Core {
         self.land(t, count);
         self.count_lost(t, lost);
         self.rto.on_ack(self.sender.acked(), now);
-        if self.sender.in_flight() == 0 || self.link.lossless {
+        if self.sender.in_flight() == 0 || self.link.is_lossless() {
             self.timers.stop(Timer::Retransmit);
         } else {
             let at = self.patience(now);
@@ -36,6 +37,9 @@ impl Core {
 
     /// These packets under way are lost: one stands for its frame.
     pub(super) fn count_lost(&mut self, t: &Tables<'_>, lost: u64) {
+        if !capability::RELIABLE {
+            return;
+        }
         for offset in (0..u64::BITS).filter(|offset| lost >> offset & 1 == 1) {
             if self.outbox.nth(t.tx, offset).is_some_and(|(_, record)| record.is(flag::LEADS)) {
                 self.sizing.on_lost();
@@ -57,7 +61,7 @@ impl Core {
                 // A withdrawal: our number may be used again. Else what was discarded is known now.
                 let withdrawn = record.offset == ABOUT_WITHDRAWAL;
                 slot.due &= !if withdrawn { due::RESTING } else { due::TOLD };
-                if withdrawn && !self.link.ordered {
+                if withdrawn && !self.link.is_ordered() {
                     slot.turn = slot.turn.wrapping_add(1);
                 }
                 slot.due |= due::TAKEN;
@@ -77,6 +81,9 @@ impl Core {
     /// What waited for a packet that was missing may have its turn now.
     pub(super) fn hand_on(&self, t: &mut Tables<'_>) -> bool {
         let mut news = false;
+        if !capability::WAITING {
+            return news;
+        }
         for slot in t.routes.iter_mut().filter(|slot| slot.inbox.has_waiting()) {
             news |= slot.inbox.advance(t.rx, |key| is_in_turn(&self.receiver, key));
         }
@@ -214,7 +221,9 @@ impl Core {
 
     /// A message that came must be looked at when its time is over.
     fn note_deadline(&mut self, deadline: u32, now: Instant) {
-        if let Some(at) = Lapse::from_bits(deadline).instant(now) {
+        if capability::EXPIRY
+            && let Some(at) = Lapse::from_bits(deadline).instant(now)
+        {
             self.timers.advance(Timer::Lapse, at);
         }
     }
@@ -234,8 +243,8 @@ fn record_of(header: &Extended, len: usize, now: Instant) -> Record {
         Some((_, total)) => Record::large(0, reliable, total, header.number),
     };
     match header.life {
-        None => record,
-        Some(ms) => record.until(Lapse::at(now, ms).to_bits()),
+        Some(ms) if capability::EXPIRY => record.until(Lapse::at(now, ms).to_bits()),
+        _ => record,
     }
 }
 

@@ -143,6 +143,7 @@ impl<S: Storage> Endpoint<S> {
     ///
     /// # Errors
     /// [`DeclareError`]
+    #[cfg(feature = "receive")]
     pub fn declare_interest(
         &mut self,
         route: &'static RouteName,
@@ -155,6 +156,7 @@ impl<S: Storage> Endpoint<S> {
     ///
     /// # Errors
     /// [`DeclareError`]
+    #[cfg(feature = "requests")]
     pub fn declare_service(
         &mut self,
         route: &'static RouteName,
@@ -169,11 +171,13 @@ impl<S: Storage> Endpoint<S> {
     }
 
     /// Takes an interest back. Messages that were not taken are dropped; the peer is told how many were.
+    #[cfg(feature = "receive")]
     pub fn withdraw_interest(&mut self, route: RouteId) {
         self.core.withdraw_interest(&mut self.storage.parts().tables, route);
     }
 
     /// Takes a service back. Requests that were not taken are answered *no intent*.
+    #[cfg(feature = "requests")]
     pub fn withdraw_service(&mut self, route: RouteId) {
         self.core.withdraw_service(&mut self.storage.parts().tables, route);
     }
@@ -195,6 +199,7 @@ impl<S: Storage> Endpoint<S> {
     ///
     /// # Errors
     /// As [`publish`](Self::publish).
+    #[cfg(feature = "expiry")]
     pub fn publish_with(
         &mut self,
         now: Instant,
@@ -226,6 +231,7 @@ impl<S: Storage> Endpoint<S> {
     ///
     /// # Errors
     /// As [`publish`](Self::publish).
+    #[cfg(feature = "expiry")]
     pub fn publish_message_with<T: Message>(
         &mut self,
         now: Instant,
@@ -242,6 +248,7 @@ impl<S: Storage> Endpoint<S> {
     ///
     /// # Errors
     /// `WouldBlock`: no room now, or too many requests are open; nothing was kept. Else [`RequestError`].
+    #[cfg(feature = "requests")]
     pub fn request(
         &mut self,
         now: Instant,
@@ -259,6 +266,7 @@ impl<S: Storage> Endpoint<S> {
     ///
     /// # Errors
     /// As [`request`](Self::request).
+    #[cfg(feature = "requests")]
     pub fn request_message<T: Message>(
         &mut self,
         now: Instant,
@@ -271,6 +279,7 @@ impl<S: Storage> Endpoint<S> {
     }
 
     /// The answer to a request is not wanted any more.
+    #[cfg(feature = "requests")]
     pub fn forget_call(&mut self, call: CallId) {
         self.core.forget_call(&mut self.storage.parts().tables, call);
     }
@@ -280,6 +289,7 @@ impl<S: Storage> Endpoint<S> {
     ///
     /// # Errors
     /// `WouldBlock`: no room now; the request stays open. Else [`RespondError`].
+    #[cfg(feature = "requests")]
     pub fn respond(&mut self, request: RequestId, code: u32, payload: &[u8]) -> nb::Result<(), RespondError> {
         self.core.respond(&mut self.storage.parts().tables, request, code, |sink| {
             sink.write(payload);
@@ -291,6 +301,7 @@ impl<S: Storage> Endpoint<S> {
     ///
     /// # Errors
     /// As [`respond`](Self::respond).
+    #[cfg(feature = "requests")]
     pub fn respond_message<T: Message>(
         &mut self,
         request: RequestId,
@@ -318,12 +329,14 @@ impl<S: Storage> Endpoint<S> {
     /// Takes the next message or request; that it is returned is what the sender hears as "delivered". Lives and rate limits
     /// are judged by the newest time that the endpoint was told.
     #[must_use]
+    #[cfg(feature = "receive")]
     pub fn poll_message(&mut self, which: Select<RouteId>) -> Option<Incoming<'_>> {
         self.core.poll_message(self.storage.parts().tables, which)
     }
 
     /// Takes the outcome of a request.
     #[must_use]
+    #[cfg(feature = "requests")]
     pub fn poll_answer(&mut self, which: Select<CallId>) -> Option<Answer<'_>> {
         self.core.poll_answer(self.storage.parts().tables, which)
     }

@@ -9,10 +9,10 @@
 use super::choice::{Choice, Chosen, Fill};
 use super::state::{Core, Phase};
 use super::storage::Tables;
+use crate::capability;
 use crate::framing::{Framing, Sealer};
 use crate::limits::{
-    CAPABILITY_EXPIRY, CAPABILITY_FRAGMENTS, CAPABILITY_RESUME, CAPABILITY_SELECTIVE, CAPABILITY_SERVICES,
-    FRAME_MIN, HELLO_MAX, MESSAGE_COST, SERIAL_IDLE_MS, WINDOW_MAX,
+    CAPABILITY_RESUME, CAPABILITY_SELECTIVE, FRAME_MIN, HELLO_MAX, MESSAGE_COST, SERIAL_IDLE_MS, WINDOW_MAX,
 };
 use crate::outbox::{Class, Outbox};
 use crate::packet::{Hello, HelloBody, HelloHead, Mode, Packet, SeqWidth};
@@ -36,11 +36,7 @@ impl Core {
                     || self.ping_due
                     || self.ping.wants_pong()
                     || self.wants_proof
-                    || (!self.blocked
-                        && (self.tables_due
-                            || self.outbox.waiting(Class::BestEffort) > 0
-                            || self.outbox.waiting(Class::Reliable) > 0
-                            || self.sender.must_repeat()))
+                    || (!self.blocked && (self.tables_due || self.has_messages()))
             }
         }
     }
@@ -76,8 +72,8 @@ impl Core {
             self.close_sent = now;
             // With a last PING, so that the peer knows its losses to the end.
             let ping = Packet::Ping { id: self.ping.on_send(now), sent: self.sent_best_effort };
-            ping.emit(&mut w, SeqWidth::One, false).ok()?;
-            Packet::Close { code: self.close_code }.emit(&mut w, SeqWidth::One, true).ok()?;
+            ping.emit_report(&mut w, SeqWidth::One).ok()?;
+            Packet::Close { code: self.close_code }.emit_report(&mut w, SeqWidth::One).ok()?;
         } else if self.phase == Phase::Established {
             if !core::mem::take(&mut self.squeezed) {
                 self.emit_reports(t, now, &mut w);
@@ -131,8 +127,7 @@ impl Core {
         w: &mut Writer<'_>,
     ) -> Result<(), Full> {
         let message_max = t.rx.len().min(WINDOW_MAX as usize).saturating_sub(MESSAGE_COST) as u32;
-        let mut capabilities =
-            CAPABILITY_SELECTIVE | CAPABILITY_FRAGMENTS | CAPABILITY_SERVICES | CAPABILITY_EXPIRY;
+        let mut capabilities = capability::OFFERED;
         if self.resume_ms > 0 {
             capabilities |= CAPABILITY_RESUME;
         }
@@ -151,7 +146,7 @@ impl Core {
             resume_s: self.resume_ms.div_ceil(1000),
             clock: now.as_micros(),
         };
-        Packet::Hello(Hello { head, body: Some(body) }).emit(w, SeqWidth::One, true)
+        Packet::Hello(Hello { head, body: Some(body) }).emit_report(w, SeqWidth::One)
     }
 
     /// Acknowledgement, what was taken, pong, ping: small, never waiting for anything.
@@ -164,7 +159,7 @@ impl Core {
                 self.receiver.acknowledged();
             }
         }
-        if self.tables_due && self.interests == 0 {
+        if capability::RECEIVE && self.tables_due && self.interests == 0 {
             for index in 0..t.routes.len() {
                 let number = routes::number_of(t.routes, index);
                 let Some(slot) = t.routes.get_mut(index).filter(|slot| slot.is_due(due::TAKEN)) else {
@@ -202,10 +197,20 @@ impl Core {
         }
     }
 
+    /// Whether anything is to be sent, or sent again.
+    fn has_messages(&self) -> bool {
+        self.outbox.waiting(Class::BestEffort) > 0
+            || self.outbox.waiting(Class::Reliable) > 0
+            || self.sender.must_repeat()
+    }
+
     /// Fills the frame with messages. Each but the last carries its length, so one looks ahead by one. Returns whether a
     /// reliable packet leads the frame.
     fn emit_messages(&mut self, t: &mut Tables<'_>, now: Instant, w: &mut Writer<'_>) -> bool {
         let width = self.link.framing.seq_width();
+        if !self.has_messages() {
+            return false;
+        }
         let mut room = w.room();
         let mut fill = Fill::new(w.len() + room, self.frame_limit(), !w.is_empty());
         let mut current = match self.choose(t, room, &mut fill, now) {
@@ -219,7 +224,11 @@ impl Core {
         };
         while let Some(chosen) = current {
             let after = room.saturating_sub(chosen.len(width, false));
-            let next = match if after > 0 { self.choose(t, after, &mut fill, now) } else { Choice::Nothing } {
+            let next = match if after > 0 && self.has_messages() {
+                self.choose(t, after, &mut fill, now)
+            } else {
+                Choice::Nothing
+            } {
                 Choice::Next(next) => Some(next),
                 Choice::Nothing | Choice::NoRoom => None,
             };
@@ -239,7 +248,7 @@ impl Core {
 /// Appends a small packet if it fits.
 fn append(w: &mut Writer<'_>, packet: &Packet<'_>, width: SeqWidth) -> bool {
     let before = w.len();
-    let fits = packet.emit(w, width, false).is_ok();
+    let fits = packet.emit_report(w, width).is_ok();
     if !fits {
         w.truncate(before);
     }

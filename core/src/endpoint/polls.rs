@@ -29,7 +29,7 @@ impl Core {
             self.told_session = self.session;
             self.reported = Phase::Established;
             // It may have lost its link before anybody looked.
-            self.notice = match self.is_suspended {
+            self.notice = match self.is_suspended() {
                 true => Notice::Degraded(self.suspended_by),
                 false => Notice::Nothing,
             };
@@ -39,7 +39,7 @@ impl Core {
             self.reported = self.phase;
             match self.phase {
                 // That a session looks for a link has been told as Degraded.
-                Phase::Connecting if self.is_suspended => {}
+                Phase::Connecting if self.is_suspended() => {}
                 Phase::Connecting => return Some(Event::Connecting),
                 Phase::Established => return Some(Event::Established { resumed: true }),
                 Phase::New | Phase::NoLink | Phase::Closed => {}

@@ -7,6 +7,7 @@ use super::config::PublishOptions;
 use super::state::{Core, Phase};
 use super::storage::Tables;
 use crate::blocks::{Chain, Id};
+use crate::capability;
 use crate::error::PublishError;
 use crate::event::{FailReason, RouteId, Ticket};
 use crate::limiter::{self, Direction};
@@ -16,7 +17,7 @@ use crate::outbox::{Class, DEADLINE, Outbox, Record, flag};
 use crate::queue::Sink;
 use crate::routes::{self, Slot, local, peer};
 use crate::time::Instant;
-use crate::timers::{Lapse, Timer};
+use crate::timers::{Lapse, Soonest, Timer};
 
 /// A reader that never gets TAKEN through is asked for it after this long at the least, in µs.
 const PROBE_FLOOR_US: u32 = 50_000;
@@ -38,7 +39,7 @@ impl Core {
         write: impl FnOnce(&mut Sink<'_>) -> Result<(), EncodeError>,
     ) -> nb::Result<Option<Ticket>, PublishError> {
         let class = self.may_publish(t, route, options)?;
-        let deadline = options.expires.map(|life| {
+        let deadline = options.expires.filter(|_| capability::EXPIRY).map(|life| {
             let ms = u32::try_from(life.as_millis()).unwrap_or(u32::MAX).max(1);
             Lapse::after(self.now, ms)
         });
@@ -126,7 +127,7 @@ impl Core {
         let flags = if class == Class::Reliable { flag::RELIABLE } else { 0 }
             | if expires { flag::EXPIRES } else { 0 }
             | if keeps { flag::KEPT } else { 0 };
-        let reliable = class == Class::Reliable;
+        let reliable = capability::RELIABLE && class == Class::Reliable;
         let record = Record::new(len as u32, flags, route.index, 0);
         let splits = reliable && listens && self.needs_fragments(slot, &record);
         let record = if splits { record.with(flag::LARGE) } else { record };
@@ -164,7 +165,7 @@ impl Core {
         tell: bool,
     ) -> Option<u16> {
         let slot = t.routes.get_mut(index)?;
-        let number = if !record.is(flag::RELIABLE) {
+        let number = if !record.is_reliable_message() {
             None
         } else if tell {
             Some(slot.tickets.issue())
@@ -172,7 +173,7 @@ impl Core {
             slot.tickets.issue_silent();
             None
         };
-        let low = match record.is(flag::RELIABLE) {
+        let low = match record.is_reliable_message() {
             true => {
                 slot.sent = slot.sent.wrapping_add(cost(&record));
                 slot.tickets.newest() as u8
@@ -190,7 +191,11 @@ impl Core {
 
     /// The report that opens the window may be lost: asks for it, less and less often.
     fn probe(&mut self) {
-        if !self.link.lossless && !self.timers.is_set(Timer::Probe) && self.phase == Phase::Established {
+        if capability::RELIABLE
+            && !self.link.is_lossless()
+            && !self.timers.is_set(Timer::Probe)
+            && self.phase == Phase::Established
+        {
             let wait = u64::from(self.rto.micros().max(PROBE_FLOOR_US)) << self.probes;
             self.timers
                 .set(Timer::Probe, self.now.plus_micros(wait.min(u64::from(self.ping_every_ms) * 250)));
@@ -217,6 +222,9 @@ impl Core {
     /// A route does not keep its newest message any more; if it is on its way, it goes on.
     pub(super) fn forget_sample(&mut self, t: &mut Tables<'_>, index: usize) {
         let Some(slot) = t.routes.get_mut(index) else { return };
+        if !capability::EXPIRY {
+            return;
+        }
         let old = core::mem::take(&mut slot.sample);
         slot.kept = 0;
         slot.local &= !local::GIVE;
@@ -268,6 +276,9 @@ impl Core {
 
     /// Takes back what waits and is not worth sending any more, and discards what was not taken in its time.
     pub(super) fn expire(&mut self, t: &mut Tables<'_>, now: Instant) {
+        if !capability::EXPIRY {
+            return;
+        }
         for index in 0..t.routes.len() {
             let Some(slot) = t.routes.get_mut(index).filter(|slot| slot.name.is_some()) else { continue };
             loop {
@@ -297,7 +308,7 @@ impl Core {
 
     /// Discards what stands first for the application, and was not taken in its time. False: that has to wait.
     pub(super) fn discard_front(&mut self, t: &mut Tables<'_>, index: usize, now: Instant) -> bool {
-        loop {
+        while capability::EXPIRY {
             let Some(slot) = t.routes.get_mut(index).filter(|slot| slot.has(local::INTEREST)) else {
                 return true;
             };
@@ -315,22 +326,26 @@ impl Core {
                 self.counters.expired = self.counters.expired.wrapping_add(1);
             }
         }
+        true
     }
 
     /// When something of a place is over next: of what waits here, or of what stands first for the application.
-    pub(super) fn next_expiry(&self, t: &Tables<'_>, slot: &Slot) -> Option<Lapse> {
+    pub(super) fn consider_expiry(&self, t: &Tables<'_>, slot: &Slot, first: &mut Soonest) {
+        if !capability::EXPIRY {
+            return;
+        }
         let sample = (slot.sample != 0).then(|| (slot.sample, Outbox::record(t.tx, slot.sample)));
-        let waiting = slot.queue.iter(t.tx).chain(sample);
-        let waiting = waiting.filter(|(_, record)| record.is(flag::EXPIRES) && record.offset == 0);
-        let waiting = waiting.map(|(id, _)| Lapse::from_bits(Outbox::deadline(t.tx, id)));
-        let front = slot.inbox.front(t.rx).filter(|_| slot.may_discard() && slot.has(local::INTEREST));
-        let front =
-            front.map(|record| Lapse::from_bits(record.deadline)).filter(|lapse| *lapse != Lapse::NEVER);
-        waiting
-            .chain(front)
-            .filter_map(|lapse| Some((lapse.instant(self.now)?, lapse)))
-            .min_by_key(|(at, _)| *at)
-            .map(|(_, lapse)| lapse)
+        for (id, record) in slot.queue.iter(t.tx).chain(sample) {
+            if record.is(flag::EXPIRES) && record.offset == 0 {
+                first.consider(Lapse::from_bits(Outbox::deadline(t.tx, id)));
+            }
+        }
+        if slot.may_discard()
+            && slot.has(local::INTEREST)
+            && let Some(front) = slot.inbox.front(t.rx)
+        {
+            first.consider(Lapse::from_bits(front.deadline));
+        }
     }
 }
 

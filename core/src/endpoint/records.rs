@@ -9,6 +9,7 @@ use super::choice::RELIABLE_OVERHEAD;
 use super::state::Core;
 use super::storage::Tables;
 use crate::blocks::Chain;
+use crate::capability;
 use crate::limits::CONTROL_HEADER_MAX;
 use crate::message::EncodeError;
 use crate::outbox::{Class, NO_SLOT, Outbox, Record, flag};
@@ -35,18 +36,21 @@ pub(super) const ABOUT_INTERESTS: u32 = 2;
 impl Core {
     /// Turns what is due in the tables into control records, as far as there is room for them.
     pub(super) fn derive_records(&mut self, t: &mut Tables<'_>, now: Instant) {
-        let gone = self.derive_expired(t) && self.derive_gone(t);
+        let expired = !capability::RECEIVE || !capability::EXPIRY || self.derive_expired(t);
+        let gone = expired && self.derive_gone(t);
         let intents = gone && self.derive_declarations(t, due::INTENT);
-        let interests = intents && self.derive_declarations(t, due::INTEREST);
+        let interests = intents && (!capability::RECEIVE || self.derive_declarations(t, due::INTEREST));
         let notices = interests && self.derive_notices(t);
-        let refusals = notices && self.derive_refusals(t);
+        let refusals = notices && (!capability::REQUESTS || self.derive_refusals(t));
         let waits = |slot: &Slot| slot.is_due(due::TAKEN) && !slot.is_due(due::EXPIRED | due::TOLD);
         let taken = self.interests == 0 && t.routes.iter().any(waits);
         self.records_wait = !refusals;
         self.tables_due = !refusals || taken;
-        for index in 0..t.routes.len() {
-            if t.routes.get(index).is_some_and(|slot| slot.has(local::GIVE)) {
-                self.give_sample(t, index, now);
+        if capability::EXPIRY {
+            for index in 0..t.routes.len() {
+                if t.routes.get(index).is_some_and(|slot| slot.has(local::GIVE)) {
+                    self.give_sample(t, index, now);
+                }
             }
         }
     }

@@ -6,6 +6,7 @@
 use super::state::{Core, Notice, Phase};
 use super::stats::Peer;
 use super::storage::Tables;
+use crate::capability;
 use crate::event::{FailReason, LostReason};
 use crate::framing::{Framing, seed};
 use crate::inbox::Region;
@@ -85,7 +86,7 @@ impl Core {
             SeqWidth::One => WINDOW_NARROW,
             SeqWidth::Four => WINDOW_WIDE,
         };
-        (window, width.mask(), if self.link.ordered { REORDER_NONE } else { REORDER_SOME })
+        (window, width.mask(), if self.link.is_ordered() { REORDER_NONE } else { REORDER_SOME })
     }
 
     /// What a frame of this content has for packets on this link, less the number of a reliable one.
@@ -119,7 +120,7 @@ impl Core {
 
     /// No link came in time.
     pub(super) fn on_resume_timeout(&mut self, t: &mut Tables<'_>, now: Instant) {
-        if !self.is_suspended {
+        if !self.is_suspended() {
             return;
         }
         let reason = self.suspended_by;
@@ -134,7 +135,7 @@ impl Core {
     pub(super) fn resumes(&self, body: &HelloBody) -> bool {
         let fits = self.room_on_link(self.frame_max.min(body.frame_max as usize)) >= self.session_room;
         let Mode::Resume { session, .. } = body.mode else { return false };
-        self.has_session() && session == self.session_id() && fits
+        capability::RESUME && self.has_session() && session == self.session_id() && fits
     }
 
     /// The session goes on over this link.
@@ -181,8 +182,10 @@ impl Core {
         }
         self.outbox.end_session(t.tx);
         self.interests = 0;
-        t.calls.iter_mut().for_each(Call::on_session_end);
-        t.served.fill(Served::EMPTY);
+        if capability::REQUESTS {
+            t.calls.iter_mut().for_each(Call::on_session_end);
+            t.served.fill(Served::EMPTY);
+        }
         self.is_suspended = false;
         self.events_due = true;
         self.tables_due = false;
@@ -237,6 +240,9 @@ impl Core {
     }
 
     fn release_idle_inbox(t: &mut Tables<'_>, index: usize) {
+        if !capability::RECEIVE {
+            return;
+        }
         let idle = t.routes.get_mut(index).filter(|slot| !slot.has(local::INTEREST | local::SERVICE));
         if let Some(slot) = idle {
             let region = core::mem::replace(&mut slot.inbox, Region::NONE);

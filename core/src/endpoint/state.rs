@@ -5,6 +5,7 @@ use heapless::String;
 use super::config::{Config, Link};
 use super::stats::{Peer, Stats};
 use super::storage::Tables;
+use crate::capability;
 use crate::error::ConnectError;
 use crate::event::{CloseReason, Diagnosis, LostReason};
 use crate::framing::{Deframer, Framing, session};
@@ -23,7 +24,7 @@ use crate::routes::Slot;
 use crate::rto::Rto;
 use crate::sizing::Sizing;
 use crate::time::{Duration, Instant};
-use crate::timers::{Timer, Timers};
+use crate::timers::{Soonest, Timer, Timers};
 
 /// Where an endpoint stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -283,7 +284,8 @@ impl Core {
         let ms = |span: Duration| u32::try_from(span.as_millis()).unwrap_or(u32::MAX).max(1);
         self.ping_ms = ms(config.ping_interval);
         self.silence_ms = ms(config.silence);
-        self.resume_ms = if config.resume_for.is_zero() { 0 } else { ms(config.resume_for) };
+        self.resume_ms =
+            if !capability::RESUME || config.resume_for.is_zero() { 0 } else { ms(config.resume_for) };
         self.adaptive = config.adaptive;
         self.requests_held = u8::try_from(t.served.len()).unwrap_or(u8::MAX);
         self.handshake.start(boot_nonce);
@@ -302,6 +304,9 @@ impl Core {
     ) -> Result<(), ConnectError> {
         if self.phase == Phase::New {
             return Err(ConnectError::NotStarted);
+        }
+        if !capability::LINKS && link.framing != Framing::Serial {
+            return Err(ConnectError::LeftOut { feature: "links" });
         }
         if frame_len < FRAME_MIN || link.frame_max < FRAME_MIN {
             return Err(ConnectError::FrameTooSmall { limit: FRAME_MIN });
@@ -345,7 +350,7 @@ impl Core {
         match self.phase {
             Phase::New | Phase::NoLink => return,
             Phase::Established => self.suspend(t, LostReason::LinkDown, now),
-            Phase::Connecting if !self.is_suspended => {
+            Phase::Connecting if !self.is_suspended() => {
                 self.notice = Notice::Lost(LostReason::LinkDown);
             }
             Phase::Connecting | Phase::Closed => {}
@@ -366,7 +371,7 @@ impl Core {
         log!("link given up: framing lost");
         match self.phase {
             Phase::Established => self.suspend(t, LostReason::Framing, now),
-            _ if self.is_suspended => self.tell_degraded(LostReason::Framing),
+            _ if self.is_suspended() => self.tell_degraded(LostReason::Framing),
             _ => self.notice = Notice::Lost(LostReason::Framing),
         }
         self.leave_link();
@@ -378,10 +383,10 @@ impl Core {
             self.suspend(t, LostReason::Silence, now);
             self.greet(now);
         }
-        if self.timers.expired(Timer::Resume, now) {
+        if capability::RESUME && self.timers.expired(Timer::Resume, now) {
             self.on_resume_timeout(t, now);
         }
-        if self.timers.expired(Timer::Rate, now) {
+        if capability::RATES && self.timers.expired(Timer::Rate, now) {
             // Whoever was held back may try again.
             self.events_due = true;
         }
@@ -416,7 +421,7 @@ impl Core {
     /// Nothing was acknowledged for a while. On a link that keeps the order a PING finds out what is lost, if that is
     /// quicker than the time-out; else all is repeated.
     fn on_unheard(&mut self, now: Instant) {
-        if self.link.ordered && !self.asked && self.rto.asks_first() {
+        if self.link.is_ordered() && !self.asked && self.rto.asks_first() {
             self.asked = true;
             self.ping_due = true;
             self.timers.set(Timer::Retransmit, now.plus_micros(self.rto.micros().into()));
@@ -432,7 +437,7 @@ impl Core {
     /// How long to wait for an acknowledgement before something is done.
     pub(super) fn patience(&mut self, now: Instant) -> Instant {
         self.asked = false;
-        let asks = self.link.ordered && self.rto.asks_first();
+        let asks = self.link.is_ordered() && self.rto.asks_first();
         now.plus_micros(if asks { self.rto.round_trip() } else { self.rto.micros() }.into())
     }
 
@@ -467,7 +472,7 @@ impl Core {
     fn on_lapse(&mut self, t: &mut Tables<'_>, now: Instant) {
         for index in 0..t.routes.len() {
             let Some(slot) = t.routes.get_mut(index) else { continue };
-            if slot.intent_lapse.is_over(now) {
+            if capability::RECEIVE && slot.intent_lapse.is_over(now) {
                 slot.on_intent_gone();
             }
             if slot.interest_lapse.is_over(now) {
@@ -475,8 +480,10 @@ impl Core {
             }
         }
         self.expire(t, now);
-        t.calls.iter_mut().for_each(|call| call.on_time(now));
-        t.served.iter_mut().for_each(|place| place.on_time(now));
+        if capability::REQUESTS {
+            t.calls.iter_mut().for_each(|call| call.on_time(now));
+            t.served.iter_mut().for_each(|place| place.on_time(now));
+        }
         self.events_due = true;
         self.tables_due = true;
         self.set_lapse(t, now);
@@ -484,12 +491,19 @@ impl Core {
 
     /// Reckons anew when the next time to live ends.
     pub(super) fn set_lapse(&mut self, t: &Tables<'_>, now: Instant) {
-        let routes = t.routes.iter().flat_map(|slot| [slot.intent_lapse, slot.interest_lapse]);
-        let calls = t.calls.iter().map(|call| call.lapse);
-        let served = t.served.iter().map(|place| place.lapse);
-        let messages = t.routes.iter().filter_map(|slot| self.next_expiry(t, slot));
-        let all = routes.chain(calls).chain(served).chain(messages);
-        match all.filter_map(|lapse| lapse.instant(now)).min() {
+        let mut first = Soonest::new(now);
+        for slot in t.routes.iter() {
+            if capability::RECEIVE {
+                first.consider(slot.intent_lapse);
+            }
+            first.consider(slot.interest_lapse);
+            self.consider_expiry(t, slot, &mut first);
+        }
+        if capability::REQUESTS {
+            t.calls.iter().for_each(|call| first.consider(call.lapse));
+            t.served.iter().for_each(|place| first.consider(place.lapse));
+        }
+        match first.instant() {
             Some(at) => self.timers.set(Timer::Lapse, at),
             None => self.timers.stop(Timer::Lapse),
         }
@@ -502,12 +516,17 @@ impl Core {
 
     /// Whether there is a session, with a link or without.
     pub(super) const fn has_session(&self) -> bool {
-        matches!(self.phase, Phase::Established) || self.is_suspended
+        matches!(self.phase, Phase::Established) || self.is_suspended()
+    }
+
+    /// Whether the session has no link, and waits for one.
+    pub(super) const fn is_suspended(&self) -> bool {
+        capability::RESUME && self.is_suspended
     }
 
     /// Whether both sides can do something.
     pub(super) const fn has(&self, capability: u32) -> bool {
-        self.peer.capabilities & capability != 0
+        self.peer.capabilities & capability & capability::UNDERSTOOD != 0
     }
 
     /// What names the session to the peer: the same on both sides.

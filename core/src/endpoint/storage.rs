@@ -1,5 +1,6 @@
 //! The memory of an endpoint: arrays on boards, whatever implements [`Storage`] elsewhere.
 
+use crate::capability;
 use crate::inbox::{self, Region};
 use crate::limiter::Limiter;
 use crate::limits::FRAME_MIN;
@@ -69,7 +70,9 @@ impl Tables<'_> {
 
     /// Gives back the room of answers that have been read. Not done at once: the application may still look at them.
     fn sweep(&mut self) {
-        while let Some(call) = self.calls.iter_mut().find(|call| call.is_spent()) {
+        while capability::REQUESTS
+            && let Some(call) = self.calls.iter_mut().find(|call| call.is_spent())
+        {
             let region = core::mem::replace(&mut call.region, Region::NONE);
             self.release(region);
         }
@@ -83,10 +86,10 @@ impl Tables<'_> {
 }
 
 /// Requests under way at once, each way, with [`Inline`].
-const INLINE_REQUESTS: usize = 4;
+const INLINE_REQUESTS: usize = if capability::REQUESTS { 4 } else { 0 };
 
 /// Rate limits with [`Inline`].
-const INLINE_LIMITERS: usize = 2;
+const INLINE_LIMITERS: usize = if capability::RATES { 2 } else { 0 };
 
 /// Storage in arrays: for boards, without a heap. All zero while new, so that a static one lies in `.bss`.
 ///
@@ -150,6 +153,8 @@ impl<const FRAME: usize, const RX: usize, const TX: usize, const ROUTES: usize> 
 impl<const FRAME: usize, const RX: usize, const TX: usize, const ROUTES: usize> Storage
     for Inline<FRAME, RX, TX, ROUTES>
 {
+    // Called by nearly every method of an endpoint.
+    #[inline(never)]
     fn parts(&mut self) -> Parts<'_> {
         Parts {
             frame: &mut self.frame,

@@ -105,7 +105,7 @@ impl Deframer {
         buffer: &'b mut [u8],
         seed: Option<u32>,
     ) -> (usize, Deframed<'b>) {
-        match self.framing {
+        match self.framing.known() {
             Framing::Serial => self.push_serial(input, buffer, seed),
             Framing::Stream => self.push_stream(input, buffer, seed),
             Framing::Datagram => (input.len(), self.datagram(input, seed)),

@@ -9,6 +9,7 @@ mod sealer;
 pub use deframer::{Deframed, Deframer, DropReason};
 pub use sealer::Sealer;
 
+use crate::capability;
 pub use crate::limits::FRAME_MIN;
 use crate::limits::HELLO_MAX;
 use crate::packet::SeqWidth;
@@ -32,10 +33,15 @@ pub enum Framing {
 }
 
 impl Framing {
+    /// The same, of those that this build knows: where there are only serial lines, the compiler drops the rest.
+    pub(crate) const fn known(self) -> Self {
+        if capability::LINKS { self } else { Self::Serial }
+    }
+
     /// How wide sequence numbers are.
     #[must_use]
     pub const fn seq_width(self) -> SeqWidth {
-        match self {
+        match self.known() {
             Self::Serial => SeqWidth::One,
             Self::Stream | Self::Datagram => SeqWidth::Four,
         }
@@ -44,7 +50,7 @@ impl Framing {
     /// Bytes of a frame's content that are not packets.
     #[must_use]
     pub const fn check_len(self) -> usize {
-        match self {
+        match self.known() {
             Self::Serial => CHECK_LEN,
             Self::Stream => 0,
             Self::Datagram => NUMBER_LEN + CHECK_LEN,

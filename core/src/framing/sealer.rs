@@ -48,7 +48,7 @@ impl Sealer {
             return None;
         }
         let head = self.head_len(content_max);
-        match self.framing {
+        match self.framing.known() {
             Framing::Datagram => {
                 out.first_chunk_mut().map(|number| *number = self.number.to_le_bytes())?;
                 let end = head.checked_add(len)?;
@@ -81,7 +81,7 @@ impl Sealer {
 
     /// Room before the packets: a zero and COBS, the length, or the number.
     fn head_len(self, content_max: usize) -> usize {
-        match self.framing {
+        match self.framing.known() {
             Framing::Datagram => NUMBER_LEN,
             Framing::Serial => 1 + cobs::overhead(content_max),
             Framing::Stream => varint_len(content_max as u32),
@@ -90,7 +90,7 @@ impl Sealer {
 
     /// Room behind the packets: check and delimiter.
     const fn tail_len(self) -> usize {
-        match self.framing {
+        match self.framing.known() {
             Framing::Serial => CHECK_LEN + 1,
             Framing::Stream => 0,
             Framing::Datagram => CHECK_LEN,

@@ -216,8 +216,10 @@ impl Outbox {
     /// A packet that was sent as a whole is under way now.
     pub(crate) fn launch(&mut self, tx: &mut [u8], id: Id, distance: u16) {
         let record = Record::load(tx, id);
-        let offset = if record.is(flag::CONTROL) { record.offset } else { u32::from(record.number()) };
-        Record { extra: distance.to_le_bytes(), offset, ..record }.save(tx, id);
+        if !record.is(flag::CONTROL) {
+            record::set_offset(tx, id, record.number().into());
+        }
+        record::set_extra(tx, id, distance.to_le_bytes());
         self.under_way.push(tx, id);
     }
 
@@ -273,17 +275,15 @@ impl Outbox {
     /// So much of a best-effort message was sent.
     pub(crate) fn progress(tx: &mut [u8], id: Id, len: u32) {
         let record = Record::load(tx, id);
-        Record { offset: record.offset + len, ..record }.save(tx, id);
+        record::set_offset(tx, id, record.offset + len);
     }
 
     pub(crate) fn set_flags(tx: &mut [u8], id: Id, clear: u8, set: u8) {
-        let record = Record::load(tx, id);
-        Record { flags: record.flags & !clear | set, ..record }.save(tx, id);
+        record::change_flags(tx, id, clear, set);
     }
 
     pub(crate) fn set_number(tx: &mut [u8], id: Id, number: u8) {
-        let record = Record::load(tx, id);
-        Record { extra: [number, 0], ..record }.save(tx, id);
+        record::set_extra(tx, id, [number, 0]);
     }
 
     /// The message of which a packet under way is a fragment.
@@ -309,8 +309,9 @@ impl Outbox {
             self.lose_fragment(tx, message);
         } else if record.is(flag::KEPT) {
             // A sample: it may be wanted again.
-            let flags = record.flags & !(flag::LEADS | flag::DEAD);
-            Record { extra: [0; 2], offset: 0, flags, ..record }.save(tx, id);
+            record::change_flags(tx, id, flag::LEADS | flag::DEAD, 0);
+            record::set_extra(tx, id, [0; 2]);
+            record::set_offset(tx, id, 0);
         } else {
             self.release(tx, id);
         }
@@ -321,7 +322,7 @@ impl Outbox {
         let record = Record::load(tx, message);
         let [number, fragments] = record.extra;
         let fragments = fragments.saturating_sub(1);
-        Record { extra: [number, fragments], ..record }.save(tx, message);
+        record::set_extra(tx, message, [number, fragments]);
         if fragments == 0 && record.offset >= record.len {
             self.finish_large(tx, message);
         }
@@ -340,7 +341,7 @@ impl Outbox {
     /// A kept sample is not on its way any more.
     fn keep_idle(&mut self, tx: &mut [u8], id: Id) {
         self.set_large(tx, id, false);
-        Record { offset: 0, ..Record::load(tx, id) }.save(tx, id);
+        record::set_offset(tx, id, 0);
     }
 
     /// A best-effort message is sent: frees it, or keeps it as a sample.
@@ -372,7 +373,7 @@ impl Outbox {
             unsent += u16::from(record.is(flag::RELIABLE) && record.offset == 0);
             if record.is(flag::LARGE) && record.is(flag::RELIABLE) && record.extra[1] > 0 {
                 // Its fragments under way still name it.
-                Record { offset: record.len, ..record }.save(tx, id);
+                record::set_offset(tx, id, record.len);
             } else if record.is(flag::KEPT) {
                 self.keep_idle(tx, id);
             } else {
@@ -388,7 +389,7 @@ impl Outbox {
         while at != 0 {
             let record = Record::load(tx, at);
             if record.slot == slot && !record.is(flag::CONTROL) {
-                Record { flags: record.flags | flag::DEAD, ..record }.save(tx, at);
+                record::change_flags(tx, at, 0, flag::DEAD);
             }
             at = record.next;
         }

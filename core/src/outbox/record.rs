@@ -2,13 +2,16 @@
 //!
 //! Invariant: a record is in one queue at the most, linked by its own header.
 
-use crate::blocks::{self, HEADER, Id};
+use crate::blocks::{self, Id};
+use crate::capability;
 
 /// No place in the table of routes: a record of the control channel that names none.
 pub(crate) const NO_SLOT: u16 = u16::MAX;
 
 /// Bits of [`Record::flags`].
 pub(crate) mod flag {
+    use crate::capability;
+
     /// Of the reliable class.
     pub(crate) const RELIABLE: u8 = 1;
     /// Of the control channel.
@@ -25,6 +28,13 @@ pub(crate) mod flag {
     pub(crate) const KEPT: u8 = 1 << 6;
     /// The first reliable packet in its frame: it stands for the frame when losses are counted.
     pub(crate) const LEADS: u8 = 1 << 7;
+    /// Those that this build ever sets: control records are of the reliable class.
+    pub(super) const POSSIBLE: u8 = RELIABLE
+        | CONTROL
+        | if capability::FRAGMENTS { FRAGMENT | LARGE } else { 0 }
+        | if capability::RELIABLE { DEAD } else { 0 }
+        | if capability::EXPIRY { EXPIRES | KEPT } else { 0 }
+        | LEADS;
 }
 
 /// Bytes of the deadline before a payload that expires.
@@ -59,7 +69,12 @@ impl Record {
     }
 
     pub(crate) const fn is(&self, flags: u8) -> bool {
-        self.flags & flags != 0
+        self.flags & flags & flag::POSSIBLE != 0
+    }
+
+    /// Whether it is reliable, when it is known to be a message.
+    pub(crate) const fn is_reliable_message(&self) -> bool {
+        capability::RELIABLE && self.is(flag::RELIABLE)
     }
 
     /// Of a packet under way.
@@ -82,7 +97,9 @@ impl Record {
     }
 
     pub(super) fn load(tx: &[u8], id: Id) -> Self {
-        let [a, b, c, d, e, flags, f, g, h, i, j, k, l, m] = blocks::header(tx, id);
+        let Some(&[a, b, c, d, e, flags, f, g, h, i, j, k, l, m]) = blocks::header(tx, id) else {
+            return Self::new(0, 0, 0, 0);
+        };
         Self {
             next: u16::from_le_bytes([a, b]),
             len: u32::from_le_bytes([c, d, e, 0]),
@@ -99,8 +116,40 @@ impl Record {
         let [f, g] = self.slot.to_le_bytes();
         let [h, i] = self.extra;
         let [j, k, l, m] = self.offset.to_le_bytes();
-        let header: [u8; HEADER] = [a, b, c, d, e, self.flags, f, g, h, i, j, k, l, m];
-        blocks::set_header(tx, id, &header);
+        if let Some(header) = blocks::header_mut(tx, id) {
+            *header = [a, b, c, d, e, self.flags, f, g, h, i, j, k, l, m];
+        }
+    }
+}
+
+// Single fields, where all of a record would be loaded for one: this is the way of every message.
+
+fn next(tx: &[u8], id: Id) -> Id {
+    blocks::header(tx, id).map_or(0, |&[a, b, ..]| u16::from_le_bytes([a, b]))
+}
+
+fn set_next(tx: &mut [u8], id: Id, next: Id) {
+    if let Some([a, b, ..]) = blocks::header_mut(tx, id) {
+        [*a, *b] = next.to_le_bytes();
+    }
+}
+
+/// Clears some flags of a record, and sets others.
+pub(super) fn change_flags(tx: &mut [u8], id: Id, clear: u8, set: u8) {
+    if let Some([_, _, _, _, _, flags, ..]) = blocks::header_mut(tx, id) {
+        *flags = *flags & !clear | set;
+    }
+}
+
+pub(super) fn set_extra(tx: &mut [u8], id: Id, extra: [u8; 2]) {
+    if let Some([_, _, _, _, _, _, _, _, a, b, ..]) = blocks::header_mut(tx, id) {
+        [*a, *b] = extra;
+    }
+}
+
+pub(super) fn set_offset(tx: &mut [u8], id: Id, offset: u32) {
+    if let Some([.., a, b, c, d]) = blocks::header_mut(tx, id) {
+        [*a, *b, *c, *d] = offset.to_le_bytes();
     }
 }
 
@@ -126,18 +175,17 @@ impl Queue {
     }
 
     pub(super) fn push(&mut self, tx: &mut [u8], id: Id) {
-        let record = Record::load(tx, id);
-        Record { next: 0, ..record }.save(tx, id);
+        set_next(tx, id, 0);
         match self.tail {
             0 => self.head = id,
-            tail => Record { next: id, ..Record::load(tx, tail) }.save(tx, tail),
+            tail => set_next(tx, tail, id),
         }
         self.tail = id;
     }
 
     pub(super) fn pop(&mut self, tx: &[u8]) -> Id {
         let id = self.head;
-        self.head = Record::load(tx, id).next;
+        self.head = next(tx, id);
         if self.head == 0 {
             self.tail = 0;
         }
@@ -148,17 +196,17 @@ impl Queue {
     pub(super) fn remove(&mut self, tx: &mut [u8], id: Id) -> bool {
         let (mut before, mut at) = (0, self.head);
         while at != 0 && at != id {
-            (before, at) = (at, Record::load(tx, at).next);
+            (before, at) = (at, next(tx, at));
         }
         if at == 0 {
             return false;
         }
-        let next = Record::load(tx, id).next;
+        let behind = next(tx, id);
         match before {
-            0 => self.head = next,
-            _ => Record { next, ..Record::load(tx, before) }.save(tx, before),
+            0 => self.head = behind,
+            _ => set_next(tx, before, behind),
         }
-        if next == 0 {
+        if behind == 0 {
             self.tail = before;
         }
         true

@@ -10,6 +10,7 @@ mod message;
 pub use hello::{Hello, HelloBody, HelloHead, Mode};
 pub use message::{Extended, best_effort_len, emit_best_effort_header, emit_reliable_header, reliable_len};
 
+use crate::capability;
 use crate::wire::{Full, Reader, Writer};
 
 /// First bytes of the packets that are not messages.
@@ -142,6 +143,25 @@ impl<'a> Packet<'a> {
     /// [`Full`]: a part may be written; [`Writer::truncate`] takes it back.
     pub fn emit(&self, w: &mut Writer<'_>, width: SeqWidth, last: bool) -> Result<(), Full> {
         match *self {
+            Self::BestEffort { count, route, payload } => {
+                emit_best_effort_header(w, count, route, payload.len(), last)?;
+                w.bytes(payload)
+            }
+            Self::Reliable { route, seq, distance, payload } => {
+                emit_reliable_header(w, route, seq, distance, payload.len(), width, last)?;
+                w.bytes(payload)
+            }
+            Self::Extended { ref header, payload } => {
+                header.emit_header(w, payload.len(), width, last)?;
+                w.bytes(payload)
+            }
+            _ => self.emit_report(w, width),
+        }
+    }
+
+    /// Appends a packet that is no message: the payloads of those come from a store, and the endpoint emits them piecewise.
+    pub(crate) fn emit_report(&self, w: &mut Writer<'_>, width: SeqWidth) -> Result<(), Full> {
+        match *self {
             Self::Hello(ref hello) => hello.emit(w),
             Self::Ack { next, selective } => {
                 w.u8(kind::ACK)?;
@@ -173,18 +193,7 @@ impl<'a> Packet<'a> {
                 width.write(w, seq)?;
                 w.varint(distance)
             }
-            Self::BestEffort { count, route, payload } => {
-                emit_best_effort_header(w, count, route, payload.len(), last)?;
-                w.bytes(payload)
-            }
-            Self::Reliable { route, seq, distance, payload } => {
-                emit_reliable_header(w, route, seq, distance, payload.len(), width, last)?;
-                w.bytes(payload)
-            }
-            Self::Extended { ref header, payload } => {
-                header.emit_header(w, payload.len(), width, last)?;
-                w.bytes(payload)
-            }
+            Self::BestEffort { .. } | Self::Reliable { .. } | Self::Extended { .. } => Err(Full),
             Self::Skipped => w.bytes(&[kind::SKIPPED_FIRST, 0]),
         }
     }
@@ -202,7 +211,7 @@ fn parse_other<'a>(first: u8, r: &mut Reader<'a>, width: SeqWidth) -> Option<Pac
             r.rest();
             Packet::Close { code }
         }
-        kind::EXTENDED => message::parse_extended(r, width)?,
+        kind::EXTENDED if capability::EXTENDED => message::parse_extended(r, width)?,
         kind::SKIP => Packet::Skip { seq: width.read(r)?, distance: r.varint()? },
         kind::SKIPPED_FIRST.. => {
             message::payload(r, true)?;
