@@ -1,4 +1,4 @@
-//! The project's chores: `cargo xtask test | demo | fuzz | soak`.
+//! The project's chores: `cargo xtask test | demo | fuzz | soak | size`.
 //!
 //! One module per sub-command; what they share (running programs, finding the repository,
 //! a compiler for a bare-metal target) has modules of its own. Nothing here is part of the
@@ -8,6 +8,7 @@ mod demo;
 mod embedded;
 mod fuzz;
 mod process;
+mod size;
 mod soak;
 mod test;
 mod version;
@@ -18,7 +19,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 #[derive(Parser)]
-#[command(name = "cargo xtask", about = "Tests, demo, fuzzing and soak test of this repository")]
+#[command(name = "cargo xtask", about = "Tests, demo, fuzzing, soak test and figures of this repository")]
 struct Cli {
     #[command(subcommand)]
     command: Chore,
@@ -34,6 +35,8 @@ enum Chore {
     Fuzz(fuzz::Args),
     /// Run property tests with new seeds for an hour, or as long as you say
     Soak(soak::Args),
+    /// Print how much flash and RAM firmware takes, and compare it with what is recorded
+    Size(size::Args),
 }
 
 fn main() -> ExitCode {
@@ -42,6 +45,7 @@ fn main() -> ExitCode {
         Chore::Demo(args) => demo::run(&args),
         Chore::Fuzz(args) => fuzz::run(&args),
         Chore::Soak(args) => soak::run(&args),
+        Chore::Size(args) => size::run(&args),
     };
     outcome.unwrap_or_else(|error| {
         eprintln!("error: {error:#}");

@@ -82,6 +82,11 @@ impl BoardCargo {
         }
     }
 
+    /// Whether it is the toolchain that the repository asks for.
+    pub(crate) const fn is_pinned(&self) -> bool {
+        matches!(self.compiler, Compiler::InUse)
+    }
+
     /// Why `command("clippy")` cannot work; `None` if it can.
     pub(crate) fn why_no_clippy(&self) -> Option<&str> {
         match &self.compiler {

@@ -10,7 +10,7 @@ use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
 
 use super::totals::Totals;
-use crate::{embedded, process, workspace};
+use crate::{embedded, process, size, workspace};
 
 /// One stage, in the order in which they run: cheap ones and frequent failures first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -25,6 +25,8 @@ pub(crate) enum Stage {
     Host,
     /// The core crate for a microcontroller
     Board,
+    /// The footprint of the measured firmware
+    Size,
 }
 
 /// Feature combinations of the core crate that clippy sees besides the workspace's own.
@@ -50,6 +52,7 @@ impl Stage {
             Self::Docs => "docs",
             Self::Host => "host",
             Self::Board => "board",
+            Self::Size => "size",
         }
     }
 
@@ -61,6 +64,7 @@ impl Stage {
             Self::Docs => "the documentation builds without a warning",
             Self::Host => "all tests on this machine, documentation examples included",
             Self::Board => "the core crate builds for a microcontroller without a warning",
+            Self::Size => "flash and RAM of the measured firmware are not above what is recorded",
         }
     }
 
@@ -72,6 +76,7 @@ impl Stage {
             Self::Docs => docs(),
             Self::Host => host(totals),
             Self::Board => board(),
+            Self::Size => size::check(),
         }
     }
 }
