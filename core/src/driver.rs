@@ -188,7 +188,7 @@ impl<P: Port, const OUT: usize> Driver<P, OUT> {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "receive"))]
 mod tests {
     use core::cell::RefCell;
     use core::convert::Infallible;

@@ -4,8 +4,23 @@
 //! the time go in, events, messages and frames to send come out. No heap, no `unsafe`, no thread, no clock; the memory is
 //! known when you compile. Adapters drive it: [`driver`] on microcontrollers, the crate `tieline-std` on PCs.
 //!
-//! Features: `postcard` makes messages of serde types (with a trait `Named`), `defmt` logs what the endpoint decides,
-//! `crc-table` (1 KiB of flash) and `crc-table16` (16 KiB) make the checksum faster. An example is at [`Endpoint`].
+//! An example is at [`Endpoint`]. Features that add something: `postcard` makes messages of serde types (with a trait `Named`),
+//! `defmt` logs what the endpoint decides, `crc-table` (1 KiB of flash) and `crc-table16` (16 KiB) make the checksum faster.
+//!
+//! Capabilities are features as well, all of them on by default (`full`). A board that needs less says
+//! `default-features = false` and names what it needs; the rest then costs neither flash nor RAM, and the peer, which may be
+//! complete, is told in the handshake. With none of them an endpoint publishes best-effort messages on a serial line.
+//!
+//! | capability | what it brings |
+//! |---|---|
+//! | `receive` | interests: messages of the peer are stored and handed out, reliable ones in any case exactly once |
+//! | `reliable` | reliable messages published here, and selective repeat both ways |
+//! | `fragments` | messages larger than a frame, both ways |
+//! | `requests` | requests and answers, both ways; brings `receive` |
+//! | `expiry` | messages that expire, routes that keep their newest sample |
+//! | `rates` | rate limits of routes |
+//! | `resume` | sessions that outlive their link and go on over another one |
+//! | `links` | streams and datagrams besides serial lines |
 //!
 //! The modules in floors; each uses only what is below it:
 //!
@@ -17,7 +32,7 @@
 //! | 3 | [`packet`] `event` `message` | what travels, what the application sees |
 //! | 2 | `route` `error` `queue` `blocks` `timers` | names, small enums, a byte ring, a block store, deadlines |
 //! | 1 | [`wire`] | the only code that touches offsets |
-//! | 0 | [`time`] [`limits`] | microseconds, constants |
+//! | 0 | [`time`] [`limits`] `capability` | microseconds, constants, what this build can do |
 
 #![no_std]
 #![forbid(unsafe_code)]

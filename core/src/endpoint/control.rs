@@ -66,7 +66,7 @@ impl Core {
                 }
             }
             Control::Request { .. } | Control::Result { .. } | Control::Expired(_) | Control::Unknown => {
-                self.on_unknown()
+                self.on_unknown();
             }
         }
         self.events_due

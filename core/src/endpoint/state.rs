@@ -526,7 +526,7 @@ impl Core {
 
     /// Whether both sides can do something.
     pub(super) const fn has(&self, capability: u32) -> bool {
-        self.peer.capabilities & capability & capability::UNDERSTOOD != 0
+        self.peer.capabilities & (capability & capability::UNDERSTOOD) != 0
     }
 
     /// What names the session to the peer: the same on both sides.
