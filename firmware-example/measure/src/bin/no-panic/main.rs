@@ -1,0 +1,53 @@
+//! A program that does not link if anything in it can panic.
+//!
+//! It uses every method of the endpoint and of the driver, in any order and with any argument: what to do next is read from
+//! a memory cell that the compiler knows nothing of. A panic calls a function that nobody has written, so one that cannot
+//! be ruled out when compiling is an undefined symbol. With the feature `plant-panic` there is one, to see that it is found;
+//! with `panic-tells` the function exists and keeps the places of the panics in the image, where `cargo xtask size` reads
+//! them.
+
+#![no_std]
+#![no_main]
+
+mod any;
+mod orders;
+mod panics;
+
+use any::any;
+use tieline::driver::{Driver, Io};
+use tieline::time::TickExtender;
+use tieline::{Endpoint, Inline, Instant};
+
+type Storage = Inline<256, 512, 512, 8>;
+
+#[cortex_m_rt::entry]
+fn main() -> ! {
+    static mut ENDPOINT: Endpoint<Storage> = Endpoint::new(Storage::new());
+    static mut OUT: [u8; Storage::TRANSMIT_MAX] = [0; Storage::TRANSMIT_MAX];
+    static mut PAYLOAD: [u8; 600] = [0; 600];
+    static mut DRIVER: Driver<Io<any::Bytes>, { Storage::TRANSMIT_MAX }> = Driver::new(Io(any::Bytes));
+    static mut TICKS: TickExtender = TickExtender::new();
+
+    let mut other = Driver::<_, { Storage::TRANSMIT_MAX }>::new(any::functions());
+    let mut known = orders::Known::default();
+    loop {
+        let now = Instant::from_micros(TICKS.extend(any()));
+        // As much of the payload as somebody says, none if that is too much.
+        let payload = PAYLOAD.get(..any() as usize).unwrap_or_default();
+        match any() % 6 {
+            0 => orders::world(ENDPOINT, now, payload),
+            1 => orders::declare(ENDPOINT, &mut known),
+            2 => orders::send(ENDPOINT, &mut known, now, payload),
+            3 => orders::take(ENDPOINT, &mut known, now, OUT),
+            4 => orders::ask(ENDPOINT, &known),
+            _ => {
+                any::tell(DRIVER.poll(ENDPOINT, now).is_ok());
+                any::tell(other.poll(ENDPOINT, now).is_ok());
+                any::tell(DRIVER.is_blocked());
+                let _ = DRIVER.port();
+            }
+        }
+        #[cfg(feature = "plant-panic")]
+        any::tell(PAYLOAD[any() as usize] == 0);
+    }
+}
