@@ -3,6 +3,8 @@
 //!
 //! Invariant: a block is free, or in exactly one chain. What a header means is the business of whoever owns the store.
 
+use crate::wire::copy;
+
 /// Bytes of a block. A message of up to 16 bytes fits one, and 6 % are spent on links.
 pub(crate) const BLOCK: usize = 32;
 /// Bytes of the header in a chain's first block.
@@ -192,7 +194,7 @@ impl<'a> ChainWriter<'a> {
             let (Some(room), Some((now, later))) = (room.get_mut(..n), rest.split_at_checked(n)) else {
                 break;
             };
-            room.copy_from_slice(now);
+            copy(room, now);
             self.at += n;
             rest = later;
         }

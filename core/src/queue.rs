@@ -5,6 +5,7 @@
 //! business of whoever owns the ring; a record may lie across the end of the slice.
 
 use crate::blocks::{Chain, ChainWriter};
+use crate::wire::copy;
 
 /// Position and fill of a ring; the bytes are in the slice that every call gets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -15,14 +16,22 @@ pub(crate) struct Ring {
 
 /// Turns the first `n` bytes to the end, the others to the front: how bytes in a store are moved, too, which is rare.
 ///
-/// By three reversals: unlike `rotate_left` it cannot panic, and unlike `copy_within` it needs no `memmove`, which is 1.6 KB
+/// By three reversals: unlike `rotate_left` it cannot panic (in small builds the library's `reverse` could), and unlike `copy_within` it needs no `memmove`, which is 1.6 KB
 /// of flash on a microcontroller.
 #[inline(never)]
 pub(crate) fn rotate(bytes: &mut [u8], n: usize) {
     if let Some((front, back)) = bytes.split_at_mut_checked(n) {
-        front.reverse();
-        back.reverse();
-        bytes.reverse();
+        reverse(front);
+        reverse(back);
+        reverse(bytes);
+    }
+}
+
+fn reverse(bytes: &mut [u8]) {
+    let mut rest = bytes;
+    while let [first, middle @ .., last] = rest {
+        core::mem::swap(first, last);
+        rest = middle;
     }
 }
 
@@ -77,10 +86,10 @@ impl Ring {
         let first = bytes.len().min(buffer.len().saturating_sub(at));
         let Some((now, later)) = bytes.split_at_checked(first) else { return };
         if let Some(place) = buffer.get_mut(at..at.saturating_add(first)) {
-            place.copy_from_slice(now);
+            copy(place, now);
         }
         if let Some(place) = buffer.get_mut(..later.len()) {
-            place.copy_from_slice(later);
+            copy(place, later);
         }
     }
 
@@ -161,10 +170,7 @@ impl<'a> Sink<'a> {
             Target::Chain(writer) => writer.write(bytes),
             Target::Buffer { bytes: buffer, len } => {
                 let room = buffer.get_mut(*len..).unwrap_or_default();
-                let n = room.len().min(bytes.len());
-                if let (Some(room), Some(bytes)) = (room.get_mut(..n), bytes.get(..n)) {
-                    room.copy_from_slice(bytes);
-                }
+                copy(room, bytes);
                 *len = len.saturating_add(bytes.len());
             }
         }

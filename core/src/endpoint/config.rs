@@ -118,7 +118,11 @@ impl Link {
         let us = if rest < u32::MAX / 1000 {
             rest * 1000 / self.bits_per_second
         } else {
-            rest / (self.bits_per_second / 1000)
+            // A rest is less than the rate, which is then large enough; the compiler does not know.
+            match rest.checked_div(self.bits_per_second / 1000) {
+                Some(us) => us,
+                None => 0,
+            }
         };
         ms.saturating_mul(1000).saturating_add(us)
     }
