@@ -44,16 +44,16 @@ impl fmt::Display for Opt {
 
 /// A program, and the features of the package that it is built with.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Program {
+pub(crate) struct Program<'a> {
     /// Its name in the tables.
     pub(crate) name: &'static str,
     /// The binary.
     pub(crate) bin: &'static str,
     /// Comma-separated.
-    pub(crate) features: &'static str,
+    pub(crate) features: &'a str,
 }
 
-impl Program {
+impl Program<'_> {
     /// The command that builds the program.
     pub(crate) fn command(&self, cargo: &BoardCargo, opt: Opt) -> Result<Command> {
         let mut command = cargo.command("build")?;
@@ -69,6 +69,11 @@ impl Program {
         let mut command = self.command(cargo, opt)?;
         let status = process::spawn(&mut command)?.wait()?;
         process::expect_success(&command, status)?;
+        self.path(target, opt)
+    }
+
+    /// Where the image is when it has been built.
+    pub(crate) fn path(&self, target: &str, opt: Opt) -> Result<PathBuf> {
         Ok(target_dir()?.join(target).join(opt.profile()).join(self.bin))
     }
 }

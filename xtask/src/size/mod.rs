@@ -5,6 +5,7 @@
 
 mod build;
 mod image;
+mod panics;
 mod peers;
 mod record;
 
@@ -27,10 +28,10 @@ pub(crate) struct Args {
 const TARGETS: [&str; 2] = ["thumbv7m-none-eabi", "thumbv6m-none-eabi"];
 const OPTS: [Opt; 2] = [Opt::Smallest, Opt::Small];
 
-const BASE: Program = Program { name: "base", bin: "base", features: "" };
+const BASE: Program<'_> = Program { name: "base", bin: "base", features: "" };
 
 /// What is measured, and the goal for it on a Cortex-M3, if there is one.
-const PROGRAMS: [(Program, Option<Footprint>); 4] = [
+const PROGRAMS: [(Program<'_>, Option<Footprint>); 4] = [
     (Program { name: "publisher", bin: "publisher", features: "" }, goal(6, 1536)),
     (Program { name: "best-effort", bin: "best-effort", features: "best-effort" }, goal(9, 0)),
     (Program { name: "reliable", bin: "reliable", features: "reliable" }, goal(14, 4096)),
@@ -78,11 +79,15 @@ fn update(rows: &[Row], pinned: bool) -> Result<()> {
     records.save()
 }
 
-/// The test stage: as `cargo xtask size`.
+/// The test stage: as `cargo xtask size`, and the proof that nothing panics.
 pub(crate) fn check() -> Result<()> {
     let (rows, pinned) = measure(&Records::load()?)?;
     print_table(&rows);
-    judge(&rows, pinned)
+    judge(&rows, pinned)?;
+    for target in TARGETS {
+        panics::prove(&embedded::cargo_for(target)?, target)?;
+    }
+    Ok(())
 }
 
 /// Builds everything. Also whether it is with the compiler that the record was made with.
@@ -107,7 +112,7 @@ fn measure(records: &Records) -> Result<(Vec<Row>, bool)> {
     Ok((rows, pinned))
 }
 
-fn footprint(program: &Program, cargo: &BoardCargo, target: &str, opt: Opt) -> Result<Footprint> {
+fn footprint(program: &Program<'_>, cargo: &BoardCargo, target: &str, opt: Opt) -> Result<Footprint> {
     Footprint::of(&program.build(cargo, target, opt)?)
 }
 

@@ -12,6 +12,10 @@
 mod any;
 mod orders;
 mod panics;
+#[cfg(not(feature = "typed"))]
+mod plain;
+#[cfg(feature = "typed")]
+mod typed;
 
 use any::any;
 use tieline::driver::{Driver, Io};

@@ -5,9 +5,12 @@ use tieline::{
     InterestOptions, Link, Outcome, Priority, PublishOptions, Quality, Rate, RequestId, RouteId, RouteName,
     Select, ServiceOptions, Storage,
 };
-use tieline_measure::Pair;
 
 use crate::any::{any, coin, maybe, span, tell};
+#[cfg(not(feature = "typed"))]
+use crate::plain::Sample;
+#[cfg(feature = "typed")]
+use crate::typed::Sample;
 
 const TEXTS: [&str; 3] = ["small", "a name of more than sixteen characters", ""];
 
@@ -45,10 +48,6 @@ impl Known {
 fn route_name() -> &'static RouteName {
     let [first, ..] = &NAMES;
     NAMES.get(any() as usize).unwrap_or(first)
-}
-
-fn pair() -> Pair {
-    Pair { first: any(), second: any() }
 }
 
 fn rate() -> Option<Rate> {
@@ -146,10 +145,10 @@ pub(crate) fn send<S: Storage>(endpoint: &mut Endpoint<S>, known: &mut Known, no
     match any() {
         0 => tell(endpoint.publish(route, payload).is_ok()),
         1 => tell(endpoint.publish_with(now, route, payload, publish_options()).is_ok()),
-        2 => tell(endpoint.publish_message(route, &pair()).is_ok()),
-        3 => tell(endpoint.publish_message_with(now, route, &pair(), publish_options()).is_ok()),
+        2 => tell(endpoint.publish_message(route, &Sample::any()).is_ok()),
+        3 => tell(endpoint.publish_message_with(now, route, &Sample::any(), publish_options()).is_ok()),
         4 => known.call = endpoint.request(now, route_name(), payload, call_options()).ok(),
-        5 => known.call = endpoint.request_message(now, route_name(), &pair(), call_options()).ok(),
+        5 => known.call = endpoint.request_message(now, route_name(), &Sample::any(), call_options()).ok(),
         6 => {
             if let Some(call) = known.call {
                 endpoint.forget_call(call);
@@ -162,7 +161,7 @@ pub(crate) fn send<S: Storage>(endpoint: &mut Endpoint<S>, known: &mut Known, no
         }
         8 => {
             if let Some(request) = known.request {
-                tell(endpoint.respond_message(request, &pair()).is_ok());
+                tell(endpoint.respond_message(request, &Sample::any()).is_ok());
             }
         }
         _ => endpoint.close(any()),
@@ -177,7 +176,7 @@ pub(crate) fn take<S: Storage>(endpoint: &mut Endpoint<S>, known: &mut Known, no
             let which = known.route().map_or(Select::Any, Select::Only);
             let Some(message) = endpoint.poll_message(which) else { return };
             let Incoming { route, request, .. } = message;
-            tell(message.decode::<Pair>().map_or(0, |pair| pair.first));
+            tell(message.decode::<Sample>().map_or(0, |message| message.sum()));
             known.request = request;
             known.learn(route);
         }
