@@ -8,6 +8,7 @@ mod image;
 mod panics;
 mod peers;
 mod record;
+mod stack;
 
 use std::process::ExitCode;
 
@@ -17,12 +18,16 @@ use crate::embedded::{self, BoardCargo};
 use build::{Opt, Program};
 use image::Footprint;
 use record::{Key, Records};
+use stack::Traffic;
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// Record what is measured now
     #[arg(long)]
     update: bool,
+    /// Also run the firmware in QEMU and print how deep its stack gets
+    #[arg(long)]
+    stack: bool,
 }
 
 const TARGETS: [&str; 2] = ["thumbv7m-none-eabi", "thumbv6m-none-eabi"];
@@ -62,6 +67,9 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     let (rows, pinned) = measure(&records)?;
     print_table(&rows);
     print_peers();
+    if args.stack {
+        print_stacks()?;
+    }
     if args.update {
         update(&rows, pinned)?;
     } else {
@@ -79,11 +87,15 @@ fn update(rows: &[Row], pinned: bool) -> Result<()> {
     records.save()
 }
 
-/// The test stage: as `cargo xtask size`, and the proof that nothing panics.
+/// The test stage: as `cargo xtask size`.
 pub(crate) fn check() -> Result<()> {
     let (rows, pinned) = measure(&Records::load()?)?;
     print_table(&rows);
-    judge(&rows, pinned)?;
+    judge(&rows, pinned)
+}
+
+/// The test stage before it: a program that uses all of the core links only if nothing in it panics.
+pub(crate) fn prove_no_panic() -> Result<()> {
     for target in TARGETS {
         panics::prove(&embedded::cargo_for(target)?, target)?;
     }
@@ -149,6 +161,27 @@ fn describe_goal(now: Footprint, goal: Footprint) -> String {
         0 => flash,
         ram => format!("{flash}, RAM {ram} {}", word(now.ram, ram)),
     }
+}
+
+/// What happens before the stack is looked at, in the order of `PROGRAMS`.
+const TRAFFIC: [Traffic; 4] = {
+    let published = Traffic { small_in: 200, ..Traffic::NONE };
+    let both =
+        Traffic { small_in: 200, small_out: 200, large_in: 50, large_out: 50, answered: 50, asked: 50 };
+    [published, Traffic { small_out: 200, ..published }, both, both]
+};
+
+fn print_stacks() -> Result<()> {
+    let cargo = embedded::cargo_for(stack::TARGET)?;
+    println!("\ndeepest stack seen, bytes: {} in QEMU, over a line that damages bytes", stack::TARGET);
+    for opt in OPTS {
+        for ((program, _), traffic) in PROGRAMS.iter().zip(TRAFFIC) {
+            let depth = stack::depth(program, &cargo, opt, traffic)?;
+            println!("{opt:<3} {:<11} {depth:>5}", program.name);
+        }
+    }
+    println!("without interrupts: each level takes {} and its handler's own on top", stack::INTERRUPT_FRAME);
+    Ok(())
 }
 
 fn print_peers() {

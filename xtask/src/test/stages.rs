@@ -25,6 +25,8 @@ pub(crate) enum Stage {
     Host,
     /// The core crate for a microcontroller
     Board,
+    /// The proof that the core neither panics nor allocates
+    Panics,
     /// The footprint of the measured firmware
     Size,
 }
@@ -52,6 +54,7 @@ impl Stage {
             Self::Docs => "docs",
             Self::Host => "host",
             Self::Board => "board",
+            Self::Panics => "panics",
             Self::Size => "size",
         }
     }
@@ -64,6 +67,7 @@ impl Stage {
             Self::Docs => "the documentation builds without a warning",
             Self::Host => "all tests on this machine, documentation examples included",
             Self::Board => "the core crate builds for a microcontroller without a warning",
+            Self::Panics => "no panic and no allocation can be reached in the core: proven when linking",
             Self::Size => "flash and RAM of the measured firmware are not above what is recorded",
         }
     }
@@ -76,6 +80,7 @@ impl Stage {
             Self::Docs => docs(),
             Self::Host => host(totals),
             Self::Board => board(),
+            Self::Panics => size::prove_no_panic(),
             Self::Size => size::check(),
         }
     }

@@ -26,6 +26,9 @@ static LARGE_IN: RouteName = name("measure.large-in");
 /// More than a frame holds beside its check and its header, and as much as TX takes.
 const LARGE: [u8; 256] = [0x5A; 256];
 
+/// Pairs that are published before a large message has its turn.
+const PAIRS_PER_LARGE: u32 = 8;
+
 const fn name(path: &'static str) -> RouteName {
     match RouteName::new("Bytes", path) {
         Ok(name) => name,
@@ -55,6 +58,7 @@ fn main() -> ! {
     let _ = ENDPOINT.handle_connect(CLOCK.now(), Link::serial(115_200));
     let mut owed = None;
     let mut asking = false;
+    let mut pairs = 0;
     loop {
         let now = CLOCK.now();
         let _ = DRIVER.poll(ENDPOINT, now);
@@ -64,8 +68,11 @@ fn main() -> ! {
             }
         }
         receive(ENDPOINT, routes, &mut owed);
-        asking = ask(ENDPOINT, asking, now);
-        send(ENDPOINT, routes);
+        asking = hear(ENDPOINT, asking);
+        if pairs < PAIRS_PER_LARGE {
+            asking = ask(ENDPOINT, asking, now);
+        }
+        send(ENDPOINT, routes, &mut pairs);
     }
 }
 
@@ -109,27 +116,31 @@ fn receive(endpoint: &mut Endpoint<Storage>, routes: Routes, owed: &mut Option<(
     }
 }
 
-/// Keeps one request of ours open. Returns whether one is.
-fn ask(endpoint: &mut Endpoint<Storage>, mut asking: bool, now: Instant) -> bool {
-    if let Some(answer) = endpoint.poll_answer(Select::Any) {
-        asking = false;
-        if let Outcome::Ok(payload) = answer.outcome
-            && let Ok(pair) = tieline::Message::decode(payload)
-        {
-            watch::keep(pair);
-        }
+/// Takes the answer to our request. Returns whether it is still open.
+fn hear(endpoint: &mut Endpoint<Storage>, asking: bool) -> bool {
+    let Some(answer) = endpoint.poll_answer(Select::Any) else { return asking };
+    if let Outcome::Ok(payload) = answer.outcome
+        && let Ok(pair) = tieline::Message::decode(payload)
+    {
+        watch::keep(pair);
     }
-    if !asking && watch::wants(watch::REQUEST) {
-        asking = endpoint.request_message(now, ASKED.name(), &watch::pair(), CallOptions::default()).is_ok();
-    }
-    asking
+    false
 }
 
-fn send(endpoint: &mut Endpoint<Storage>, routes: Routes) {
-    if watch::wants(watch::PAIR) {
-        let _ = endpoint.publish_message(routes.out, &watch::pair());
-    }
-    if watch::wants(watch::LARGE) {
-        let _ = endpoint.publish(routes.large_out, &LARGE);
+/// Keeps one request of ours open.
+fn ask(endpoint: &mut Endpoint<Storage>, asking: bool, now: Instant) -> bool {
+    asking
+        || watch::wants(watch::REQUEST)
+            && endpoint.request_message(now, ASKED.name(), &watch::pair(), CallOptions::default()).is_ok()
+}
+
+/// Publishes in turn: a large message needs all of TX, which pairs and requests would never leave to it.
+fn send(endpoint: &mut Endpoint<Storage>, routes: Routes, pairs: &mut u32) {
+    if *pairs >= PAIRS_PER_LARGE && watch::wants(watch::LARGE) {
+        if endpoint.publish(routes.large_out, &LARGE).is_ok() {
+            *pairs = 0;
+        }
+    } else if watch::wants(watch::PAIR) && endpoint.publish_message(routes.out, &watch::pair()).is_ok() {
+        *pairs += 1;
     }
 }
