@@ -41,6 +41,10 @@ const CLIPPY_FEATURES: [&[&str]; 5] = [
     &["--features", "defmt,postcard"],
 ];
 
+/// Sets of capabilities that are connected to a complete peer; none of them at all is tested with the workspace.
+const REDUCED_FEATURES: [&str; 5] =
+    ["receive", "reliable", "receive,reliable,expiry", "requests", "requests,reliable,fragments"];
+
 /// Feature combinations in which the core crate is built for a microcontroller.
 const BOARD_FEATURES: [&[&str]; 3] =
     [&["--no-default-features"], &["--features", "postcard"], &["--features", "defmt,postcard"]];
@@ -121,18 +125,14 @@ fn docs() -> Result<()> {
 }
 
 fn host(totals: &mut Option<Totals>) -> Result<()> {
-    // All programs, even after a failure: the totals are then those of the whole run.
-    let mut command = cargo(&["test", "--workspace", "--no-fail-fast"])?;
-    println!("$ {}", process::describe(&command));
-    let mut child = process::spawn(command.stdout(Stdio::piped()))?;
     let mut sum = Totals::default();
-    if let Some(output) = child.stdout.take() {
-        process::tee(output, io::stdout(), |line| sum.add_line(line))
-            .context("cannot read what the tests print")?;
-    }
-    let status = child.wait()?;
+    // All programs, even after a failure: the totals are then those of the whole run.
+    let all = test(cargo(&["test", "--workspace", "--no-fail-fast"])?, &mut sum);
+    let reduced = REDUCED_FEATURES.iter().try_for_each(|features| {
+        test(cargo(&["test", "--package", "tieline-reduced", "--features", features])?, &mut sum)
+    });
     *totals = Some(sum);
-    process::expect_success(&command, status)?;
+    all.and(reduced)?;
     if sum.failed > 0 {
         bail!("{} tests failed although cargo reports success", sum.failed);
     }
@@ -140,6 +140,18 @@ fn host(totals: &mut Option<Totals>) -> Result<()> {
         bail!("not a single test was run");
     }
     Ok(())
+}
+
+/// Runs tests, shows what they print and adds their number to `sum`.
+fn test(mut command: Command, sum: &mut Totals) -> Result<()> {
+    println!("$ {}", process::describe(&command));
+    let mut child = process::spawn(command.stdout(Stdio::piped()))?;
+    if let Some(output) = child.stdout.take() {
+        process::tee(output, io::stdout(), |line| sum.add_line(line))
+            .context("cannot read what the tests print")?;
+    }
+    let status = child.wait()?;
+    process::expect_success(&command, status)
 }
 
 fn board() -> Result<()> {
