@@ -1,13 +1,16 @@
-//! The project's chores: `cargo xtask test | demo | fuzz | soak | size`.
+//! The project's chores: `cargo xtask test | demo | fuzz | soak | size | cycles`.
 //!
 //! One module per sub-command; what they share (running programs, finding the repository,
 //! a compiler for a bare-metal target) has modules of its own. Nothing here is part of the
 //! library, and nothing here is needed to use it.
 
+mod cycles;
 mod demo;
 mod embedded;
 mod fuzz;
+mod measure;
 mod process;
+mod record;
 mod size;
 mod soak;
 mod test;
@@ -37,6 +40,8 @@ enum Chore {
     Soak(soak::Args),
     /// Print how much flash and RAM firmware takes, and compare it with what is recorded
     Size(size::Args),
+    /// Count the instructions that a message takes, in QEMU, and compare them with what is recorded
+    Cycles(cycles::Args),
 }
 
 fn main() -> ExitCode {
@@ -46,6 +51,7 @@ fn main() -> ExitCode {
         Chore::Fuzz(args) => fuzz::run(&args),
         Chore::Soak(args) => soak::run(&args),
         Chore::Size(args) => size::run(&args),
+        Chore::Cycles(args) => cycles::run(&args),
     };
     outcome.unwrap_or_else(|error| {
         eprintln!("error: {error:#}");

@@ -62,6 +62,30 @@ pub(crate) fn capture(command: &mut Command) -> Result<String> {
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
+/// Runs the command for at most `limit` and returns what it wrote to its standard output, which must be little.
+pub(crate) fn capture_within(command: &mut Command, limit: Duration) -> Result<String> {
+    let deadline = Instant::now() + limit;
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+    let mut child = spawn(command)?;
+    let status = loop {
+        if let Some(status) = child.try_wait()? {
+            break status;
+        }
+        if Instant::now() >= deadline {
+            child.kill()?;
+            child.wait()?;
+            bail!("`{}` did not end within {} s", describe(command), limit.as_secs());
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    };
+    expect_success(command, status)?;
+    let mut output = String::new();
+    if let Some(mut stdout) = child.stdout.take() {
+        stdout.read_to_string(&mut output)?;
+    }
+    Ok(output)
+}
+
 /// Runs the command for at most `limit`; `None` means that it was stopped then.
 pub(crate) fn run_within(command: &mut Command, limit: Duration) -> Result<Option<ExitStatus>> {
     println!("$ {}", describe(command));

@@ -8,8 +8,8 @@ use std::path::Path;
 use anyhow::{Context, Result, bail};
 use object::{Object as _, ObjectSection as _, ObjectSymbol as _};
 
-use super::build::{Opt, Program};
 use crate::embedded::BoardCargo;
+use crate::measure::{Opt, Program};
 use crate::{process, workspace};
 
 /// Declared and never written, in `firmware-example/measure/src/bin/no-panic/panics.rs`.

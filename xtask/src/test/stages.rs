@@ -10,7 +10,7 @@ use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
 
 use super::totals::Totals;
-use crate::{embedded, process, size, workspace};
+use crate::{cycles, embedded, process, size, workspace};
 
 /// One stage, in the order in which they run: cheap ones and frequent failures first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -29,6 +29,8 @@ pub(crate) enum Stage {
     Panics,
     /// The footprint of the measured firmware
     Size,
+    /// The instructions that a message takes
+    Cycles,
 }
 
 /// Feature combinations of the core crate that clippy sees besides the workspace's own.
@@ -60,6 +62,7 @@ impl Stage {
             Self::Board => "board",
             Self::Panics => "panics",
             Self::Size => "size",
+            Self::Cycles => "cycles",
         }
     }
 
@@ -73,6 +76,9 @@ impl Stage {
             Self::Board => "the core crate builds for a microcontroller without a warning",
             Self::Panics => "no panic and no allocation can be reached in the core: proven when linking",
             Self::Size => "flash and RAM of the measured firmware are not above what is recorded",
+            Self::Cycles => {
+                "the instructions that a message takes, counted in QEMU, are not above what is recorded"
+            }
         }
     }
 
@@ -86,6 +92,7 @@ impl Stage {
             Self::Board => board(),
             Self::Panics => size::prove_no_panic(),
             Self::Size => size::check(),
+            Self::Cycles => cycles::check(),
         }
     }
 }

@@ -13,8 +13,8 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use object::{Object as _, ObjectSymbol as _};
 
-use super::build::{Opt, Program};
 use crate::embedded::BoardCargo;
+use crate::measure::{Opt, Program};
 use board::Board;
 pub(super) use peer::Traffic;
 

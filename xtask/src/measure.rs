@@ -21,6 +21,8 @@ pub(crate) enum Opt {
     Small,
     /// `opt-level = "z"`: smallest.
     Smallest,
+    /// `opt-level = 3`: fast.
+    Fast,
 }
 
 impl Opt {
@@ -29,6 +31,7 @@ impl Opt {
         match self {
             Self::Small => "release",
             Self::Smallest => "size",
+            Self::Fast => "speed",
         }
     }
 }
@@ -38,6 +41,7 @@ impl fmt::Display for Opt {
         f.pad(match self {
             Self::Small => "s",
             Self::Smallest => "z",
+            Self::Fast => "3",
         })
     }
 }
@@ -46,9 +50,9 @@ impl fmt::Display for Opt {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Program<'a> {
     /// Its name in the tables.
-    pub(crate) name: &'static str,
+    pub(crate) name: &'a str,
     /// The binary.
-    pub(crate) bin: &'static str,
+    pub(crate) bin: &'a str,
     /// Comma-separated.
     pub(crate) features: &'a str,
 }

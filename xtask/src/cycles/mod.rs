@@ -1,0 +1,147 @@
+//! `cargo xtask cycles`: how many instructions a message takes on a Cortex-M3, beside what is recorded and what others take.
+//!
+//! The program `cycles` of `firmware-example/measure` counts them itself, in QEMU, where they come out the same each time. An
+//! instruction is not a clock cycle: what a real core makes of it depends on its pipeline and its flash.
+
+mod figures;
+mod peers;
+
+use std::process::{Command, ExitCode};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+
+use crate::embedded::{self, BoardCargo};
+use crate::measure::{Opt, Program};
+use crate::process;
+use crate::record::{File, Key, Records, change};
+use figures::{FIGURES, Figure};
+
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// Record what is counted now
+    #[arg(long)]
+    update: bool,
+}
+
+const TARGET: &str = "thumbv7m-none-eabi";
+const OPTS: [Opt; 3] = [Opt::Small, Opt::Smallest, Opt::Fast];
+
+/// How the CRC-32C of a frame is reckoned: its name, and the feature.
+const TABLES: [(&str, &str); 3] =
+    [("none", "cycles"), ("1KiB", "cycles,crc-table"), ("16KiB", "cycles,crc-table16")];
+
+/// It takes less than a second, on a busy machine some more.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+static FILE: File = File {
+    path: "firmware-example/measure/cycles.txt",
+    command: "cargo xtask cycles",
+    about: "Instructions on a Cortex-M3",
+    columns: "opt-level, CRC table, what, instructions",
+};
+
+pub(crate) fn run(args: &Args) -> Result<ExitCode> {
+    // Without a record there is nothing to compare with, which is fine for who writes one.
+    let records =
+        if args.update { Records::load(&FILE).unwrap_or(Records::new(&FILE)) } else { Records::load(&FILE)? };
+    let (counts, pinned) = count_all()?;
+    print_tables(&counts, &records);
+    if args.update {
+        let mut records = Records::new(&FILE);
+        counts.into_iter().for_each(|(key, count)| records.set(key, count));
+        records.save(pinned)?;
+    } else {
+        records.judge(counts, ["instructions"], pinned)?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The test stage: as `cargo xtask cycles`.
+pub(crate) fn check() -> Result<()> {
+    let records = Records::load(&FILE)?;
+    let (counts, pinned) = count_all()?;
+    print_tables(&counts, &records);
+    records.judge(counts, ["instructions"], pinned)
+}
+
+type Counts = Vec<(Key, [u64; 1])>;
+
+fn key(opt: Opt, table: &str, figure: &Figure) -> Key {
+    [opt.to_string(), table.to_owned(), figure.key()]
+}
+
+/// Builds and runs everything. Also whether it is with the compiler that the record was made with.
+fn count_all() -> Result<(Counts, bool)> {
+    let cargo = embedded::cargo_for(TARGET)?;
+    println!("{TARGET}: compiled by {}", cargo.about());
+    let mut counts = Vec::new();
+    for opt in OPTS {
+        for (table, features) in TABLES {
+            let program = Program { name: "cycles", bin: "cycles", features };
+            let printed = run_in_emulator(&program, &cargo, opt)
+                .with_context(|| format!("counting at opt-level {opt}, CRC table: {table}"))?;
+            for figure in &FIGURES {
+                counts.push((key(opt, table, figure), [figure.of(&printed)?]));
+            }
+        }
+    }
+    Ok((counts, cargo.is_pinned()))
+}
+
+/// What the program prints.
+fn run_in_emulator(program: &Program<'_>, cargo: &BoardCargo, opt: Opt) -> Result<String> {
+    let image = program.build(cargo, TARGET, opt)?;
+    let mut command = Command::new("qemu-system-arm");
+    command
+        .args(["-cpu", "cortex-m3", "-machine", "lm3s6965evb", "-display", "none", "-monitor", "none"])
+        .args(["-serial", "none", "-icount", "shift=4"])
+        .args(["-semihosting-config", "enable=on,target=native", "-kernel"])
+        .arg(image);
+    let printed = process::capture_within(&mut command, PATIENCE)?;
+    if printed.lines().last() != Some("end") {
+        bail!("the firmware did not come to its end: {printed}");
+    }
+    Ok(printed)
+}
+
+fn print_tables(counts: &Counts, records: &Records<1>) {
+    for opt in OPTS {
+        println!("\ninstructions on a Cortex-M3, opt-level {opt}; change to what is recorded");
+        print!("{:<50}", "CRC table");
+        TABLES.iter().for_each(|(table, _)| print!("{table:>8} {:>6}", ""));
+        println!("  goal");
+        for figure in &FIGURES {
+            print!("{:<50}", figure.about);
+            let mut with_table = 0;
+            for (table, _) in TABLES {
+                let key = key(opt, table, figure);
+                let count = counts.iter().find(|(known, _)| *known == key).map_or(0, |(_, [count])| *count);
+                print!("{count:>8} {:>6}", change(count, records.get(&key).map(|[then]| then)));
+                if table == GOAL_TABLE {
+                    with_table = count;
+                }
+            }
+            let goal = figure.goal.filter(|_| opt == Opt::Small);
+            let met = |goal| if with_table <= goal { "met" } else { "not met" };
+            println!("{}", goal.map_or(String::new(), |goal| format!("  {goal} with 1KiB: {}", met(goal))));
+        }
+        for peer in &peers::PEERS {
+            println!("{}", peer.line(opt));
+        }
+    }
+    println!("\nothers, in the last lines of each table: measured once (see xtask/src/cycles/peers.rs)");
+}
+
+/// With which table a goal is to be met.
+const GOAL_TABLE: &str = "1KiB";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_repository_has_a_record_that_can_be_read() {
+        Records::<1>::load(&FILE).unwrap();
+    }
+}
