@@ -250,13 +250,7 @@ impl Core {
                 if (dropped.wrapping_sub(self.counters.peer_dropped_no_room) as i16) > 0 {
                     self.counters.peer_dropped_no_room = dropped;
                 }
-                if let Some((_, next)) = self.proof.take_if(|proof| proof.0 == id)
-                    && self.link.is_ordered()
-                {
-                    // The acknowledgement stands before the PONG.
-                    let lost = self.sender.on_proof(next);
-                    self.count_lost(t, lost);
-                }
+                self.on_proof(t, id);
             }
             Packet::Taken { route, messages, bytes } => {
                 let slot =

@@ -1,83 +1,20 @@
-//! Messages that come in, and acknowledgements of those that went out.
+//! Messages that come in. What becomes of those that went out is in [`stored`](super::stored).
 //!
 //! Invariant: what is acknowledged is stored, or is nothing that anybody here wants.
 
-use super::records::{ABOUT_INTERESTS, ABOUT_WITHDRAWAL};
 use super::state::Core;
 use super::storage::Tables;
 use crate::capability;
 use crate::inbox::Record;
 use crate::limiter::{self, Direction};
-use crate::limits::CAPABILITY_SELECTIVE;
 use crate::log::log;
-use crate::outbox::flag;
 use crate::packet::Extended;
-use crate::reliable::{Acknowledged, Arrival, Receiver};
-use crate::routes::{self, due, local, peer};
+use crate::reliable::{Arrival, Receiver};
+use crate::routes::{self, local, peer};
 use crate::time::Instant;
 use crate::timers::{Lapse, Timer};
 
 impl Core {
-    pub(super) fn on_ack(&mut self, t: &mut Tables<'_>, next: u32, selective: u32, now: Instant) {
-        let selective = if self.has(CAPABILITY_SELECTIVE) { selective } else { 0 };
-        let Acknowledged { count, news, lost } = self.sender.on_ack(next, selective);
-        if !news {
-            return;
-        }
-        self.land(t, count);
-        self.count_lost(t, lost);
-        self.rto.on_ack(self.sender.acked(), now);
-        if self.sender.in_flight() == 0 || self.link.is_lossless() {
-            self.timers.stop(Timer::Retransmit);
-        } else {
-            let at = self.patience(now);
-            self.timers.set(Timer::Retransmit, at);
-        }
-    }
-
-    /// These packets under way are lost: one stands for its frame.
-    pub(super) fn count_lost(&mut self, t: &Tables<'_>, lost: u64) {
-        if !capability::RELIABLE {
-            return;
-        }
-        for offset in (0..u64::BITS).filter(|offset| lost >> offset & 1 == 1) {
-            if self.outbox.nth(t.tx, offset).is_some_and(|(_, record)| record.is(flag::LEADS)) {
-                self.sizing.on_lost();
-            }
-        }
-    }
-
-    /// The oldest packets under way are acknowledged.
-    pub(super) fn land(&mut self, t: &mut Tables<'_>, count: u32) {
-        for _ in 0..count {
-            let Some(record) = self.outbox.land(t.tx) else { break };
-            let index = usize::from(record.slot);
-            if record.is(flag::CONTROL) && record.offset == ABOUT_INTERESTS {
-                self.interests = self.interests.saturating_sub(1);
-                self.tables_due = true;
-            }
-            let Some(slot) = t.routes.get_mut(index) else { continue };
-            if record.is(flag::CONTROL) {
-                // A withdrawal: our number may be used again. Else what was discarded is known now.
-                let withdrawn = record.offset == ABOUT_WITHDRAWAL;
-                slot.due &= !if withdrawn { due::RESTING } else { due::TOLD };
-                if withdrawn && !self.link.is_ordered() {
-                    slot.turn = slot.turn.wrapping_add(1);
-                }
-                slot.due |= due::TAKEN;
-                self.tables_due = true;
-                // What was over meanwhile may be discarded now.
-                self.timers.advance(Timer::Lapse, self.now);
-            } else {
-                slot.under_way = slot.under_way.saturating_sub(1);
-                self.tables_due |= slot.has(local::GIVE);
-            }
-            if !slot.has(local::DECLARED) {
-                Self::settle(t, index);
-            }
-        }
-    }
-
     /// What waited for a packet that was missing may have its turn now.
     pub(super) fn hand_on(&self, t: &mut Tables<'_>) -> bool {
         let mut news = false;
@@ -217,6 +154,29 @@ impl Core {
         }
         news |= self.receiver.store(seq, distance) && self.hand_on(t);
         news
+    }
+
+    /// Discards what stands first for the application, and was not taken in its time. False: that has to wait.
+    pub(super) fn discard_front(&mut self, t: &mut Tables<'_>, index: usize, now: Instant) -> bool {
+        while capability::EXPIRY {
+            let Some(slot) = t.routes.get_mut(index).filter(|slot| slot.has(local::INTEREST)) else {
+                return true;
+            };
+            let front = slot.inbox.front(t.rx);
+            let Some(record) = front.filter(|record| Lapse::from_bits(record.deadline).is_over(now)) else {
+                return true;
+            };
+            if record.reliable && slot.old == 0 && !slot.may_discard() {
+                return false;
+            }
+            slot.inbox.pop(t.rx);
+            slot.on_discarded(record.cost(), record.reliable);
+            self.tables_due = true;
+            if !record.reliable {
+                self.counters.expired = self.counters.expired.wrapping_add(1);
+            }
+        }
+        true
     }
 
     /// A message that came must be looked at when its time is over.

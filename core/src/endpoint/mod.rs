@@ -1,11 +1,11 @@
-//! The endpoint: where the machines meet. Only glue: dispatch in ([`input`]), priorities out ([`output`]).
+//! The endpoint: where the machines meet. Only glue: dispatch in ([`input`]), frames out ([`output`]), messages and
+//! control records to be sent ([`stored`]).
 //!
 //! [`Endpoint`] has four kinds of methods, in this order: `handle_*` (the world tells us), commands (the application
 //! wants something), `poll_*` (we tell the world), and questions.
 //!
 //! It has no clock, no thread, no buffer but its own, and does no I/O: an adapter or [`crate::driver`] does.
 
-mod choice;
 mod commands;
 mod config;
 mod control;
@@ -13,12 +13,11 @@ mod input;
 mod messages;
 mod output;
 mod polls;
-mod publish;
-mod records;
 mod session;
 mod state;
 mod stats;
 mod storage;
+mod stored;
 
 use core::fmt;
 
@@ -33,7 +32,6 @@ use crate::error::{ConnectError, DeclareError, PublishError, RequestError, Respo
 use crate::event::{Answer, CallId, Event, Incoming, RequestId, RouteId, Select, Ticket};
 use crate::framing::Framing;
 use crate::message::Message;
-use crate::outbox::{Class, DEADLINE};
 use crate::ping::RttStats;
 use crate::route::RouteName;
 use crate::time::Instant;
@@ -400,13 +398,13 @@ impl<S: Storage> Endpoint<S> {
         if !self.core.has_session() {
             return 0;
         }
-        self.core.sender.in_flight() as usize + usize::from(self.core.outbox.waiting(Class::Reliable))
+        self.core.unacknowledged()
     }
 
     /// How many best-effort messages wait for the line.
     #[must_use]
     pub fn unsent_best_effort(&self) -> usize {
-        self.core.outbox.waiting(Class::BestEffort).into()
+        self.core.unsent_best_effort()
     }
 
     /// Largest payload that a route of ours can carry now; None without an audience.
@@ -419,10 +417,8 @@ impl<S: Storage> Endpoint<S> {
     #[must_use]
     pub fn payload_limit_with(&self, route: RouteId, options: PublishOptions) -> Option<usize> {
         let slot = self.slot(route).filter(|_| self.has_audience(route))?;
-        let (tx_len, expires) = (self.storage.tx_len(), options.expires.is_some());
-        let limit = self.core.payload_limit(slot, tx_len, expires);
-        let sample = self.core.sample_limit(self.storage.routes(), slot, route, tx_len);
-        Some(limit.min(sample.saturating_sub(if expires { DEADLINE } else { 0 })))
+        let expires = options.expires.is_some();
+        Some(self.core.limit_now(self.storage.routes(), slot, route, self.storage.tx_len(), expires))
     }
 
     /// Who is on the other side, while there is a session.

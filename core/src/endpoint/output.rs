@@ -1,12 +1,8 @@
 //! The way out: what is due, in order of priority, into one frame (docs/protocol.md, sections 3 to 10).
 //!
-//! Nothing here was queued when something came in: what to send is derived from the machines' state. Which message is
-//! next is in [`choice`], declarations and the like are in [`records`].
-//!
-//! [`choice`]: super::choice
-//! [`records`]: super::records
+//! Nothing here was queued when something came in: what to send is derived from the machines' state. Messages,
+//! declarations and the like are in [`stored`](super::stored).
 
-use super::choice::{Choice, Chosen, Fill};
 use super::state::{Core, Phase};
 use super::storage::Tables;
 use crate::capability;
@@ -14,7 +10,6 @@ use crate::framing::{Framing, Sealer};
 use crate::limits::{
     CAPABILITY_RESUME, CAPABILITY_SELECTIVE, FRAME_MIN, HELLO_MAX, MESSAGE_COST, SERIAL_IDLE_MS, WINDOW_MAX,
 };
-use crate::outbox::{Class, Outbox};
 use crate::packet::{Hello, HelloBody, HelloHead, Mode, Packet, SeqWidth};
 use crate::routes::{self, due};
 use crate::time::Instant;
@@ -196,53 +191,6 @@ impl Core {
             self.timers.set(Timer::Ping, now.plus_millis(self.ping_every_ms));
         }
     }
-
-    /// Whether anything is to be sent, or sent again.
-    fn has_messages(&self) -> bool {
-        self.outbox.waiting(Class::BestEffort) > 0
-            || self.outbox.waiting(Class::Reliable) > 0
-            || self.sender.must_repeat()
-    }
-
-    /// Fills the frame with messages. Each but the last carries its length, so one looks ahead by one. Returns whether a
-    /// reliable packet leads the frame.
-    fn emit_messages(&mut self, t: &mut Tables<'_>, now: Instant, w: &mut Writer<'_>) -> bool {
-        let width = self.link.framing.seq_width();
-        if !self.has_messages() {
-            return false;
-        }
-        let mut room = w.room();
-        let mut fill = Fill::new(w.len() + room, self.frame_limit(), !w.is_empty());
-        let mut current = match self.choose(t, room, &mut fill, now) {
-            Choice::Next(chosen) => Some(chosen),
-            Choice::Nothing => None,
-            Choice::NoRoom => {
-                // The message whose turn it is needs a frame without reports.
-                self.squeezed = fill.has_reports;
-                None
-            }
-        };
-        while let Some(chosen) = current {
-            let after = room.saturating_sub(chosen.len(width, false));
-            let next = match if after > 0 && self.has_messages() {
-                self.choose(t, after, &mut fill, now)
-            } else {
-                Choice::Nothing
-            } {
-                Choice::Next(next) => Some(next),
-                Choice::Nothing | Choice::NoRoom => None,
-            };
-            let written = emit_message(&chosen, t.tx, w, width, next.is_none());
-            self.on_emitted(t, &chosen);
-            if written.is_err() {
-                break;
-            }
-            room = w.room();
-            current = next;
-        }
-        self.count_passed_over(&fill);
-        fill.leads
-    }
 }
 
 /// Appends a small packet if it fits.
@@ -253,15 +201,4 @@ fn append(w: &mut Writer<'_>, packet: &Packet<'_>, width: SeqWidth) -> bool {
         w.truncate(before);
     }
     fits
-}
-
-fn emit_message(
-    chosen: &Chosen,
-    tx: &[u8],
-    w: &mut Writer<'_>,
-    width: SeqWidth,
-    last: bool,
-) -> Result<(), Full> {
-    chosen.emit_header(w, width, last)?;
-    Outbox::emit(tx, chosen.payload, chosen.offset, chosen.payload_len(), w)
 }

@@ -172,7 +172,7 @@ impl Core {
     pub(super) fn end_session(&mut self, t: &mut Tables<'_>, reason: FailReason) {
         for index in 0..t.routes.len() {
             let Some(slot) = t.routes.get_mut(index).filter(|slot| slot.name.is_some()) else { continue };
-            let unsent = self.outbox.drop_queue(t.tx, &mut slot.queue);
+            let unsent = self.drop_waiting(t.tx, index, slot);
             slot.on_session_end(reason, unsent);
             if slot.has(local::SERVICE) {
                 // Nobody waits for their answers any more.
@@ -180,7 +180,7 @@ impl Core {
             }
             Self::release_idle_inbox(t, index);
         }
-        self.outbox.end_session(t.tx);
+        self.drop_all(t.tx);
         self.interests = 0;
         if capability::REQUESTS {
             t.calls.iter_mut().for_each(Call::on_session_end);
@@ -211,9 +211,9 @@ impl Core {
     /// The peer's interest at a place ends.
     pub(super) fn end_audience(&mut self, t: &mut Tables<'_>, index: usize, taken: Option<(u16, u32)>) {
         let Some(slot) = t.routes.get_mut(index) else { return };
-        let unsent = self.outbox.drop_queue(t.tx, &mut slot.queue);
+        let unsent = self.drop_waiting(t.tx, index, slot);
         slot.on_interest_gone(taken, unsent);
-        self.outbox.kill(t.tx, index as u16);
+        self.kill(t.tx, index);
         self.events_due = true;
         Self::settle(t, index);
     }

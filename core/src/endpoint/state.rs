@@ -5,6 +5,7 @@ use heapless::String;
 use super::config::{Config, Link};
 use super::stats::{Peer, Stats};
 use super::storage::Tables;
+use super::stored::Outbox;
 use crate::capability;
 use crate::error::ConnectError;
 use crate::event::{CloseReason, Diagnosis, LostReason};
@@ -16,7 +17,6 @@ use crate::limits::{
     GREETING_SLOWEST_MS, NAME_MAX,
 };
 use crate::log::log;
-use crate::outbox::Outbox;
 use crate::ping::Ping;
 use crate::reliable::{Receiver, Sender};
 use crate::results::{Call, Served};
@@ -416,29 +416,6 @@ impl Core {
         if self.timers.expired(Timer::Lapse, now) {
             self.on_lapse(t, now);
         }
-    }
-
-    /// Nothing was acknowledged for a while. On a link that keeps the order a PING finds out what is lost, if that is
-    /// quicker than the time-out; else all is repeated.
-    fn on_unheard(&mut self, now: Instant) {
-        if self.link.is_ordered() && !self.asked && self.rto.asks_first() {
-            self.asked = true;
-            self.ping_due = true;
-            self.timers.set(Timer::Retransmit, now.plus_micros(self.rto.micros().into()));
-            return;
-        }
-        self.asked = false;
-        self.sizing.on_timeout(self.rto.backoff());
-        self.rto.on_timeout();
-        self.sender.on_timeout();
-        log!("retransmission time-out");
-    }
-
-    /// How long to wait for an acknowledgement before something is done.
-    pub(super) fn patience(&mut self, now: Instant) -> Instant {
-        self.asked = false;
-        let asks = self.link.is_ordered() && self.rto.asks_first();
-        now.plus_micros(if asks { self.rto.round_trip() } else { self.rto.micros() }.into())
     }
 
     fn set_greeting_timer(&mut self, now: Instant) {

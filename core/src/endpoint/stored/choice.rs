@@ -5,10 +5,10 @@
 //! classes gets every eighth frame at least. On a line whose rate matters nothing of a lower rank shares a frame with
 //! something of a higher one, which would arrive later for it.
 
-use super::state::Core;
-use super::storage::Tables;
 use crate::blocks::Id;
 use crate::capability;
+use crate::endpoint::state::Core;
+use crate::endpoint::storage::Tables;
 use crate::limits::{CAPABILITY_FRAGMENTS, FRAGMENT_MIN, FRAME_MIN, LIFE_COST};
 use crate::outbox::{Class, DEADLINE, Outbox, Record, flag};
 use crate::packet::{

@@ -3,11 +3,11 @@
 //!
 //! Invariant: what was refused left no trace, and each reliable message that was kept has a ticket that ends once.
 
-use super::config::PublishOptions;
-use super::state::{Core, Phase};
-use super::storage::Tables;
 use crate::blocks::{Chain, Id};
 use crate::capability;
+use crate::endpoint::config::PublishOptions;
+use crate::endpoint::state::{Core, Phase};
+use crate::endpoint::storage::Tables;
 use crate::error::PublishError;
 use crate::event::{FailReason, RouteId, Ticket};
 use crate::limiter::{self, Direction};
@@ -31,7 +31,7 @@ const fn cost(record: &Record) -> u32 {
 }
 
 impl Core {
-    pub(super) fn publish(
+    pub(in crate::endpoint) fn publish(
         &mut self,
         t: &mut Tables<'_>,
         route: RouteId,
@@ -220,7 +220,7 @@ impl Core {
     }
 
     /// A route does not keep its newest message any more; if it is on its way, it goes on.
-    pub(super) fn forget_sample(&mut self, t: &mut Tables<'_>, index: usize) {
+    pub(in crate::endpoint) fn forget_sample(&mut self, t: &mut Tables<'_>, index: usize) {
         let Some(slot) = t.routes.get_mut(index) else { return };
         if !capability::EXPIRY {
             return;
@@ -236,8 +236,22 @@ impl Core {
         }
     }
 
+    /// Largest payload of a route with an audience; `expires`: of a message that does.
+    pub(in crate::endpoint) fn limit_now(
+        &self,
+        routes: &[Slot],
+        slot: &Slot,
+        route: RouteId,
+        tx_len: usize,
+        expires: bool,
+    ) -> usize {
+        let limit = self.payload_limit(slot, tx_len, expires);
+        let sample = self.sample_limit(routes, slot, route, tx_len);
+        limit.min(sample.saturating_sub(if expires { DEADLINE } else { 0 }))
+    }
+
     /// Largest sample of a route that keeps its newest message; of others there is no such limit.
-    pub(super) fn sample_limit(&self, routes: &[Slot], slot: &Slot, route: RouteId, tx_len: usize) -> usize {
+    fn sample_limit(&self, routes: &[Slot], slot: &Slot, route: RouteId, tx_len: usize) -> usize {
         match slot.has(local::LATEST) {
             true => Outbox::sample_limit(tx_len, kept_blocks(routes, usize::from(route.index))),
             false => usize::MAX,
@@ -275,7 +289,7 @@ impl Core {
     }
 
     /// Takes back what waits and is not worth sending any more, and discards what was not taken in its time.
-    pub(super) fn expire(&mut self, t: &mut Tables<'_>, now: Instant) {
+    pub(in crate::endpoint) fn expire(&mut self, t: &mut Tables<'_>, now: Instant) {
         if !capability::EXPIRY {
             return;
         }
@@ -306,31 +320,8 @@ impl Core {
         }
     }
 
-    /// Discards what stands first for the application, and was not taken in its time. False: that has to wait.
-    pub(super) fn discard_front(&mut self, t: &mut Tables<'_>, index: usize, now: Instant) -> bool {
-        while capability::EXPIRY {
-            let Some(slot) = t.routes.get_mut(index).filter(|slot| slot.has(local::INTEREST)) else {
-                return true;
-            };
-            let front = slot.inbox.front(t.rx);
-            let Some(record) = front.filter(|record| Lapse::from_bits(record.deadline).is_over(now)) else {
-                return true;
-            };
-            if record.reliable && slot.old == 0 && !slot.may_discard() {
-                return false;
-            }
-            slot.inbox.pop(t.rx);
-            slot.on_discarded(record.cost(), record.reliable);
-            self.tables_due = true;
-            if !record.reliable {
-                self.counters.expired = self.counters.expired.wrapping_add(1);
-            }
-        }
-        true
-    }
-
     /// When something of a place is over next: of what waits here, or of what stands first for the application.
-    pub(super) fn consider_expiry(&self, t: &Tables<'_>, slot: &Slot, first: &mut Soonest) {
+    pub(in crate::endpoint) fn consider_expiry(&self, t: &Tables<'_>, slot: &Slot, first: &mut Soonest) {
         if !capability::EXPIRY {
             return;
         }

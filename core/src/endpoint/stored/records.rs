@@ -3,13 +3,13 @@
 //!
 //! Invariant: what was turned into a record is due no more, and what found no room stays due. Messages are in [`output`].
 //!
-//! [`output`]: super::output
+//! [`output`]: crate::endpoint::output
 
 use super::choice::RELIABLE_OVERHEAD;
-use super::state::Core;
-use super::storage::Tables;
 use crate::blocks::Chain;
 use crate::capability;
+use crate::endpoint::state::Core;
+use crate::endpoint::storage::Tables;
 use crate::limits::CONTROL_HEADER_MAX;
 use crate::message::EncodeError;
 use crate::outbox::{Class, NO_SLOT, Outbox, Record, flag};
@@ -35,7 +35,7 @@ pub(super) const ABOUT_INTERESTS: u32 = 2;
 
 impl Core {
     /// Turns what is due in the tables into control records, as far as there is room for them.
-    pub(super) fn derive_records(&mut self, t: &mut Tables<'_>, now: Instant) {
+    pub(in crate::endpoint) fn derive_records(&mut self, t: &mut Tables<'_>, now: Instant) {
         let expired = !capability::RECEIVE || !capability::EXPIRY || self.derive_expired(t);
         let gone = expired && self.derive_gone(t);
         let intents = gone && self.derive_declarations(t, due::INTENT);
