@@ -28,7 +28,7 @@
 //! |---|---|---|
 //! | 6 | [`driver`] | ports on one side, the endpoint on the other |
 //! | 5 | `endpoint` | where the machines meet |
-//! | 4 | [`framing`] [`handshake`] [`reliable`] `routes` `results` `ping` `rto` `sizing` `limiter` `inbox` `outbox` `tickets` | one small machine each |
+//! | 4 | [`broadcast`] [`framing`] [`handshake`] [`reliable`] `routes` `results` `ping` `rto` `sizing` `limiter` `inbox` `outbox` `tickets` | one small machine each |
 //! | 3 | [`packet`] `event` `message` | what travels, what the application sees |
 //! | 2 | `route` `error` `queue` `blocks` `timers` | names, small enums, a byte ring, a block store, deadlines |
 //! | 1 | [`wire`] | the only code that touches offsets |
@@ -53,6 +53,7 @@
 extern crate std;
 
 mod blocks;
+pub mod broadcast;
 mod capability;
 pub mod driver;
 mod endpoint;

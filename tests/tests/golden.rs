@@ -14,6 +14,8 @@ use tieline::packet::{
 };
 use tieline::wire::{Reader, Writer, crc32c_from};
 
+#[path = "golden/broadcast.rs"]
+mod broadcast;
 #[path = "golden/entries.rs"]
 mod entries;
 

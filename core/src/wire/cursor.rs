@@ -173,6 +173,18 @@ impl<'a> Writer<'a> {
         Ok(())
     }
 
+    /// Counts `n` bytes as written that the caller has put there itself.
+    ///
+    /// # Errors
+    /// [`Full`]; nothing is counted then.
+    pub(crate) fn skip(&mut self, n: usize) -> Result<(), Full> {
+        if n > self.room() {
+            return Err(Full);
+        }
+        self.len += n;
+        Ok(())
+    }
+
     /// How many bytes are written.
     #[must_use]
     pub const fn len(&self) -> usize {

@@ -1,6 +1,6 @@
 //! A program that does not link if anything in it can panic.
 //!
-//! It uses every method of the endpoint and of the driver, in any order and with any argument: what to do next is read from
+//! It uses every method of the endpoint, of the driver and of the broadcast codec, in any order and with any argument: what to do next is read from
 //! a memory cell that the compiler knows nothing of. A panic calls a function that nobody has written, so one that cannot
 //! be ruled out when compiling is an undefined symbol. With the feature `plant-panic` there is one, to see that it is found;
 //! with `panic-tells` the function exists and keeps the places of the panics in the image, where `cargo xtask size` reads
@@ -10,6 +10,7 @@
 #![no_main]
 
 mod any;
+mod listen;
 mod orders;
 mod panics;
 #[cfg(not(feature = "typed"))]
@@ -30,6 +31,7 @@ fn main() -> ! {
     static mut OUT: [u8; Storage::TRANSMIT_MAX] = [0; Storage::TRANSMIT_MAX];
     static mut PAYLOAD: [u8; 600] = [0; 600];
     static mut DRIVER: Driver<Io<any::Bytes>, { Storage::TRANSMIT_MAX }> = Driver::new(Io(any::Bytes));
+    static mut LISTENER: listen::Listener = listen::Listener::new();
     static mut TICKS: TickExtender = TickExtender::new();
 
     let mut other = Driver::<_, { Storage::TRANSMIT_MAX }>::new(any::functions());
@@ -38,12 +40,13 @@ fn main() -> ! {
         let now = Instant::from_micros(TICKS.extend(any()));
         // As much of the payload as somebody says, none if that is too much.
         let payload = PAYLOAD.get(..any() as usize).unwrap_or_default();
-        match any() % 6 {
+        match any() % 7 {
             0 => orders::world(ENDPOINT, now, payload),
             1 => orders::declare(ENDPOINT, &mut known),
             2 => orders::send(ENDPOINT, &mut known, now, payload),
             3 => orders::take(ENDPOINT, &mut known, now, OUT),
             4 => orders::ask(ENDPOINT, &known),
+            5 => LISTENER.go_on(payload, OUT),
             _ => {
                 any::tell(DRIVER.poll(ENDPOINT, now).is_ok());
                 any::tell(other.poll(ENDPOINT, now).is_ok());

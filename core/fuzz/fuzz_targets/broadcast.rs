@@ -1,0 +1,57 @@
+//! Any datagrams into a listener: no panic, no more senders than places, every number at most once and in order.
+//!
+//! Datagrams of the publisher are repeated, reordered, damaged and mixed with anything else.
+#![no_main]
+
+use std::collections::HashMap;
+
+use libfuzzer_sys::fuzz_target;
+use tieline::RouteName;
+use tieline::broadcast::{Header, Reading, Subscriber};
+
+const SENDERS: usize = 3;
+
+fuzz_target!(|data: &[u8]| {
+    let name = RouteName::new("Fuzz", "a.route").expect("a route");
+    let mut listener = Subscriber::<SENDERS>::new(&name);
+    let mut newest: HashMap<(u64, u32), u32> = HashMap::new();
+    let mut read = 0_u32;
+    let mut rest = data;
+    while let Some((&order, tail)) = rest.split_first() {
+        let (bytes, tail) = tail.split_at(tail.len().min(usize::from(order & 0x3F)));
+        rest = tail;
+        let mut out = [0; 128];
+        let mut datagram = bytes;
+        if order & 0xC0 != 0 {
+            // An intact datagram, which says in its first bytes who sends it.
+            let [who, low, high, payload @ ..] = bytes else { continue };
+            let sequence = u32::from_le_bytes([*low, 0, 0, *high]);
+            let header = Header {
+                route: name.hash(),
+                sender: u64::from(who & 7),
+                nonce: u32::from(who >> 6),
+                sequence,
+            };
+            let len = header.emit(payload, &mut out).expect("there is room").len();
+            if order & 0xC0 == 0xC0 {
+                out[usize::from(*low) % len] ^= who | 1;
+            }
+            datagram = &out[..len];
+        }
+        read += 1;
+        if let Reading::Message(message) = listener.read(datagram) {
+            let before = newest.insert((message.sender, message.nonce), message.sequence);
+            // A sender that was forgotten, or that started anew, begins anywhere.
+            if listener.stats().forgotten + listener.stats().restarts == 0
+                && let Some(before) = before
+            {
+                assert_eq!(message.sequence.wrapping_sub(before), message.lost + 1);
+            }
+        }
+        assert!(listener.senders().count() <= SENDERS);
+    }
+    let stats = listener.stats();
+    let dropped = stats.late + stats.duplicates + stats.damaged;
+    let foreign = stats.other_route + stats.other_type + stats.not_broadcast;
+    assert_eq!(stats.received + dropped + foreign, read);
+});
