@@ -4,9 +4,11 @@
 //! a compiler for a bare-metal target) has modules of its own. Nothing here is part of the
 //! library, and nothing here is needed to use it.
 
+mod apt;
 mod cycles;
 mod demo;
 mod embedded;
+mod emulator;
 mod fuzz;
 mod measure;
 mod process;

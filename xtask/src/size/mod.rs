@@ -13,6 +13,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 
 use crate::embedded::{self, BoardCargo};
+use crate::emulator;
 use crate::measure::{Opt, Program};
 use crate::record::{File, Key, Records, change};
 use image::Footprint;
@@ -168,6 +169,7 @@ const TRAFFIC: [Traffic; 4] = {
 };
 
 fn print_stacks() -> Result<()> {
+    emulator::provide()?;
     let cargo = embedded::cargo_for(stack::TARGET)?;
     println!("\ndeepest stack seen, bytes: {} in QEMU, over a line that damages bytes", stack::TARGET);
     for opt in OPTS {
