@@ -312,10 +312,17 @@ fn the_demo_shows_samples_a_command_and_an_answer() {
         let demo = finish(tieline(&["demo", "--seconds", "1.5", "--transport", transport]).spawn().unwrap());
         assert_success(transport, &demo);
         let shown = String::from_utf8_lossy(&demo.stdout).into_owned();
-        assert!(shown.contains("samples/s") && shown.contains("round trip"), "{shown}");
+        assert!(shown.contains("samples/s") && shown.contains("ping"), "{shown}");
         let said = stderr(&demo);
-        for part in ["SetRate@board.rate: 100 samples", "GetStatus@board.status: up ", "Summary", " 0 missed"]
-        {
+        for part in [
+            "SetRate@board.rate: 100 samples",
+            "GetStatus@board.status: up ",
+            "reset: ",
+            "noticed after ",
+            "back by itself",
+            "Summary",
+            " 0 missed; 1 restart",
+        ] {
             assert!(said.contains(part), "{part:?} is not in {said}");
         }
         assert!(!said.contains('\x1b') && !shown.contains('\x1b'), "no colours but on a terminal");

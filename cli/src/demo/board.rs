@@ -27,8 +27,8 @@ type Memory = Inline<256, 512, 512, 8>;
 #[derive(Debug)]
 pub(super) struct Board {
     address: Address,
-    /// Closing it stops the thread.
-    stop: Option<OwnedFd>,
+    /// A byte presses the reset button, closing it switches the board off.
+    button: Option<OwnedFd>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -37,21 +37,34 @@ impl Board {
     pub(super) fn behind_terminal() -> Result<Self> {
         let terminal = Terminal::open().context("no pseudo-terminal can be had")?;
         let address = Address::serial(terminal.path.clone(), BAUD);
-        Self::start(address, move |stop| {
+        Self::start(address, move |button| {
             // The other end stays open so that the line is up even while nobody has it open, like a UART.
             let Terminal { board, _plug, .. } = terminal;
-            live(&board, Link::serial(BAUD), &stop)
+            rustix::io::ioctl_fionbio(&board, true)?;
+            while run(&board, Link::serial(BAUD), &button)? == Button::Reset {}
+            Ok(())
         })
     }
 
-    /// A board behind a TCP port of this host.
+    /// A board behind a TCP port of this host. A reset closes the connection: a stream has no other way to begin anew.
     pub(super) fn behind_tcp() -> Result<Self> {
         let listener = TcpListener::bind(("127.0.0.1", 0)).context("no TCP port can be had")?;
+        listener.set_nonblocking(true)?;
         let address = Address::tcp("127.0.0.1", listener.local_addr()?.port());
-        Self::start(address, move |stop| {
-            let (stream, _) = listener.accept()?;
-            stream.set_nodelay(true)?;
-            live(&stream.into(), Link::stream(), &stop)
+        Self::start(address, move |button| {
+            loop {
+                match wait_for(&listener, false, &button, None)? {
+                    Some(Button::Off) => return Ok(()),
+                    Some(Button::Reset) => continue,
+                    None => {}
+                }
+                let (stream, _) = listener.accept()?;
+                stream.set_nodelay(true)?;
+                stream.set_nonblocking(true)?;
+                if run(&stream.into(), Link::stream(), &button)? == Button::Off {
+                    return Ok(());
+                }
+            }
         })
     }
 
@@ -59,23 +72,31 @@ impl Board {
         address: Address,
         life: impl FnOnce(OwnedFd) -> io::Result<()> + Send + 'static,
     ) -> Result<Self> {
-        let (stopped, stop) = rustix::pipe::pipe()?;
+        let (pressed, button) = rustix::pipe::pipe()?;
         let thread = std::thread::Builder::new().name("board".to_owned()).spawn(move || {
             // A board whose line fails has nobody to tell; the PC's side says that the line is down.
-            let _ = life(stopped);
+            let _ = life(pressed);
         })?;
-        Ok(Self { address, stop: Some(stop), thread: Some(thread) })
+        Ok(Self { address, button: Some(button), thread: Some(thread) })
     }
 
     /// Where the PC finds it.
     pub(super) fn address(&self) -> &Address {
         &self.address
     }
+
+    /// Presses its reset button.
+    pub(super) fn reset(&self) -> io::Result<()> {
+        if let Some(button) = &self.button {
+            rustix::io::write(button, &[0])?;
+        }
+        Ok(())
+    }
 }
 
 impl Drop for Board {
     fn drop(&mut self) {
-        self.stop = None;
+        self.button = None;
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }
@@ -107,9 +128,8 @@ impl Terminal {
     }
 }
 
-/// The board's main loop: what a real one does with its UART, here with a file descriptor.
-fn live(line: &OwnedFd, link: Link, stop: &OwnedFd) -> io::Result<()> {
-    rustix::io::ioctl_fionbio(line, true)?;
+/// The main loop, until somebody presses a button: what a real board does with its UART, here with a file descriptor.
+fn run(line: &OwnedFd, link: Link, button: &OwnedFd) -> io::Result<Button> {
     let epoch = Instant::now();
     let now =
         || tieline::Instant::from_micros(u64::try_from(epoch.elapsed().as_micros()).unwrap_or(u64::MAX));
@@ -129,10 +149,17 @@ fn live(line: &OwnedFd, link: Link, stop: &OwnedFd) -> io::Result<()> {
         }
         // To the next millisecond: a board that is late by less is not late.
         let wait = wake.map(|wake| wake.since(now()) + std::time::Duration::from_micros(1));
-        if !wait_for(line, driver.is_blocked(), stop, wait)? {
-            return Ok(());
+        if let Some(pressed) = wait_for(line, driver.is_blocked(), button, wait)? {
+            return Ok(pressed);
         }
     }
+}
+
+/// What somebody does to a board.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Button {
+    Reset,
+    Off,
 }
 
 /// The board's end of the line, as a port.
@@ -161,21 +188,26 @@ fn moved(result: Result<usize, Errno>) -> nb::Result<usize, io::Error> {
     }
 }
 
-/// Waits for the line; false: the board is switched off.
+/// Waits for the line, or for somebody who presses a button.
 fn wait_for(
-    line: &OwnedFd,
+    line: &impl AsFd,
     blocked: bool,
-    stop: &OwnedFd,
+    button: &OwnedFd,
     wait: Option<std::time::Duration>,
-) -> io::Result<bool> {
+) -> io::Result<Option<Button>> {
     let flags = if blocked { PollFlags::IN | PollFlags::OUT } else { PollFlags::IN };
-    let mut fds = [PollFd::from_borrowed_fd(line.as_fd(), flags), PollFd::new(stop, PollFlags::IN)];
+    let mut fds = [PollFd::from_borrowed_fd(line.as_fd(), flags), PollFd::new(button, PollFlags::IN)];
     let limit = wait.map(|wait| Timespec {
         tv_sec: i64::try_from(wait.as_secs()).unwrap_or(i64::MAX),
         tv_nsec: wait.subsec_nanos().into(),
     });
     match poll(&mut fds, limit.as_ref()) {
-        Ok(_) | Err(Errno::INTR) => Ok(fds[1].revents().is_empty()),
+        Ok(_) if fds[1].revents().is_empty() => Ok(None),
+        Ok(_) => Ok(Some(match rustix::io::read(button, &mut [0; 1])? {
+            0 => Button::Off,
+            _ => Button::Reset,
+        })),
+        Err(Errno::INTR) => Ok(None),
         Err(error) => Err(error.into()),
     }
 }

@@ -1,34 +1,37 @@
 //! `tieline demo`: a board and this PC talk, and you watch.
 
 mod board;
+mod script;
 mod show;
+mod talk;
 
-use std::process::ExitCode;
-use std::time::{Duration, Instant};
+use std::process::{Command, ExitCode, Stdio};
+use std::time::Duration;
 
-use anyhow::{Context, Result};
-use tieline_app::{COMMAND, GetStatus, IMU, ImuSample, STATUS, SetRate, Status};
-use tieline_std::{Caller, Connection, Error, IntentOptions, Options, Publisher, Subscriber};
+use anyhow::{Context, Result, bail};
+use tieline_std::Address;
 
-use crate::terminal::{BOLD, DIM, note};
-use crate::{interrupt, seconds};
+use crate::seconds;
+use crate::terminal::{BOLD, note};
 use board::Board;
+use script::Script;
 use show::Show;
-
-/// The rate that the board is told to use.
-const FASTER: u32 = 100;
-/// Longest time without a sample, or for an answer.
-const PATIENCE: Duration = Duration::from_secs(3);
-const CLOSE_LIMIT: Duration = Duration::from_secs(1);
 
 /// Watch a board and this PC talk to each other
 ///
-/// The board is the example application, running on this host behind a real pseudo-terminal (or TCP where there is
-/// none). It publishes samples, is told to publish faster, and is asked how it is.
+/// The board publishes samples, is told to publish faster, is asked how it is, and is reset half-way: it comes back by
+/// itself. It is any board that runs the example application (firmware-example/app), at --board; without, that
+/// application runs on this host behind a real pseudo-terminal (or TCP where there is none).
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
+    /// The board: serial:///dev/ttyUSB0?baud=115200, or another address [default: a simulated one]
+    #[arg(long, value_name = "ADDRESS")]
+    board: Option<Address>,
+    /// A shell command that resets that board; without, you are asked to press its button
+    #[arg(long, value_name = "COMMAND", requires = "board")]
+    reset: Option<String>,
     /// How long to run
-    #[arg(long, value_name = "SECONDS", default_value = "6", value_parser = seconds)]
+    #[arg(long, value_name = "SECONDS", default_value = "8", value_parser = seconds)]
     seconds: Duration,
     /// Run until Ctrl-C
     #[arg(long, conflicts_with = "seconds")]
@@ -36,8 +39,8 @@ pub(crate) struct Args {
     /// Samples and summary as JSON, one object a line
     #[arg(long)]
     json: bool,
-    /// What carries the bytes
-    #[arg(long, value_enum, hide = true)]
+    /// What carries the bytes of the simulated board
+    #[arg(long, value_enum, hide = true, conflicts_with = "board")]
     transport: Option<Transport>,
 }
 
@@ -48,32 +51,52 @@ enum Transport {
 }
 
 pub(crate) fn run(args: &Args) -> Result<ExitCode> {
-    let board = switch_on(args.transport)?;
-    note(format_args!("{BOLD}tieline demo{BOLD:#}: a simulated board at {}", board.address()));
-    let begin = Instant::now();
-    let options =
-        Options { name: "tieline demo", ping_interval: Duration::from_millis(100), ..Options::default() };
-    let connection = Connection::open(board.address(), options)?;
-    interrupt::closes(&connection);
-    let peer = connection.peer().map(|peer| peer.name.to_string()).unwrap_or_default();
-    note(format_args!("{DIM}connected to \"{peer}\" in {}{DIM:#}", crate::format::millis(begin.elapsed())));
-
+    let place = match &args.board {
+        Some(address) => Place::Given { address: address.clone(), reset: args.reset.clone() },
+        None => Place::Simulated(switch_on(args.transport)?),
+    };
+    let what = if args.board.is_some() { "the board" } else { "a simulated board" };
+    note(format_args!("{BOLD}tieline demo{BOLD:#}: {what} at {}", place.address()));
     let mut show = Show::new(args.json);
-    let talked = Talk::begin(&connection).and_then(|talk| {
-        let limit = (!args.forever).then_some(args.seconds);
-        talk.run(&connection, limit, &mut show)
-    });
-    let (stats, rtt) = (connection.stats(), connection.rtt());
-    let _ = connection.close(CLOSE_LIMIT);
-    match talked {
-        Err(_) if interrupt::requested() => {}
-        other => other?,
-    }
-    show.summary(&stats, &rtt)?;
+    let mut script = Script::new((!args.forever).then_some(args.seconds));
+    talk::talk(&place, &mut script, &mut show)?;
     Ok(ExitCode::SUCCESS)
 }
 
-/// Starts the board: behind a pseudo-terminal if there can be one.
+/// The board, and its reset button.
+enum Place {
+    Simulated(Board),
+    Given { address: Address, reset: Option<String> },
+}
+
+impl Place {
+    fn address(&self) -> &Address {
+        match self {
+            Self::Simulated(board) => board.address(),
+            Self::Given { address, .. } => address,
+        }
+    }
+
+    /// Resets the board; false: only its owner can.
+    fn reset(&self) -> Result<bool> {
+        match self {
+            Self::Simulated(board) => board.reset().context("the simulated board is gone")?,
+            Self::Given { reset: None, .. } => return Ok(false),
+            Self::Given { reset: Some(line), .. } => {
+                // What it says goes where people read, not among the samples.
+                let mut command = Command::new("sh");
+                command.args(["-c", line]).stdin(Stdio::null()).stdout(std::io::stderr());
+                let status = command.status().context("there is no `sh` to run the command of --reset")?;
+                if !status.success() {
+                    bail!("the command of --reset, `{line}`, has failed ({status})");
+                }
+            }
+        }
+        Ok(true)
+    }
+}
+
+/// Starts the simulated board: behind a pseudo-terminal if there can be one.
 fn switch_on(transport: Option<Transport>) -> Result<Board> {
     match transport {
         Some(Transport::Pty) => Board::behind_terminal(),
@@ -83,71 +106,4 @@ fn switch_on(transport: Option<Transport>) -> Result<Board> {
             Board::behind_tcp()
         }),
     }
-}
-
-/// The PC's side.
-struct Talk {
-    samples: Subscriber<ImuSample>,
-    command: Publisher<SetRate>,
-    status: Caller<GetStatus, Status>,
-}
-
-impl Talk {
-    fn begin(connection: &Connection) -> Result<Self> {
-        Ok(Self {
-            samples: connection.subscriber(&IMU)?,
-            command: connection.publisher(&COMMAND, IntentOptions::reliable())?,
-            status: connection.caller(&STATUS),
-        })
-    }
-
-    /// Watches samples; after a third of the time sends the command, after two thirds asks.
-    fn run(&self, connection: &Connection, limit: Option<Duration>, show: &mut Show) -> Result<()> {
-        let begin = Instant::now();
-        let third = limit.unwrap_or(Duration::from_secs(6)) / 3;
-        let mut steps = [Step::Command, Step::Ask].into_iter();
-        let mut next = begin + third;
-        while limit.is_none_or(|limit| begin.elapsed() < limit) && !interrupt::requested() {
-            if next <= Instant::now()
-                && let Some(step) = steps.next()
-            {
-                next += third;
-                show.interrupt();
-                match step {
-                    Step::Command => self.command(connection, show)?,
-                    Step::Ask => self.ask(show)?,
-                }
-            }
-            match self.samples.recv_timeout(PATIENCE) {
-                Ok(sample) => show.sample(&sample, connection.rtt().last)?,
-                Err(Error::TimedOut) => {
-                    anyhow::bail!("the board has sent no sample for {} s", PATIENCE.as_secs())
-                }
-                Err(error) => return Err(error.into()),
-            }
-        }
-        show.interrupt();
-        Ok(())
-    }
-
-    fn command(&self, connection: &Connection, show: &mut Show) -> Result<()> {
-        let begin = Instant::now();
-        self.command.wait_audience(PATIENCE).context("the board takes no commands")?;
-        self.command.publish(&SetRate { hertz: FASTER })?;
-        connection.flush(PATIENCE).context("the board has not taken the command")?;
-        show.command(&SetRate { hertz: FASTER }, begin.elapsed());
-        Ok(())
-    }
-
-    fn ask(&self, show: &mut Show) -> Result<()> {
-        let begin = Instant::now();
-        let status = self.status.call(&GetStatus, PATIENCE).context("the board does not answer")?;
-        show.answer(&status, begin.elapsed());
-        Ok(())
-    }
-}
-
-enum Step {
-    Command,
-    Ask,
 }

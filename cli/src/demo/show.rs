@@ -5,7 +5,7 @@ use std::io::{self, IsTerminal, Write};
 use std::time::{Duration, Instant};
 
 use tieline_app::{COMMAND, IMU, ImuSample, STATUS, SetRate, Status};
-use tieline_std::{RttStats, Stats};
+use tieline_std::{Ended, LostReason, RttStats, Stats};
 
 use crate::format::{count, json, millis};
 use crate::terminal::{BOLD, DIM, GOOD, note};
@@ -31,6 +31,23 @@ pub(super) struct Show {
     /// A line is open on the terminal.
     open: bool,
     told: Vec<String>,
+    /// When the reset button was pressed, until samples come again.
+    reset: Option<Instant>,
+    /// The line was lost, then, and no sample has come since.
+    away: Option<Instant>,
+    restarts: u32,
+    stats: Counted,
+    rtt: RttStats,
+}
+
+/// Counters of all connections.
+#[derive(Debug, Default)]
+struct Counted {
+    bytes_in: u64,
+    bytes_out: u64,
+    frames_in: u64,
+    frames_out: u64,
+    bad: u64,
 }
 
 impl Show {
@@ -47,11 +64,17 @@ impl Show {
             new_line: None,
             open: false,
             told: Vec::new(),
+            reset: None,
+            away: None,
+            restarts: 0,
+            stats: Counted::default(),
+            rtt: RttStats::default(),
         }
     }
 
     pub(super) fn sample(&mut self, sample: &ImuSample, rtt: Duration) -> io::Result<()> {
         let now = Instant::now();
+        self.back(now);
         self.samples += 1;
         if let Some(last) = self.last_number {
             self.missed += u64::from(sample.number.wrapping_sub(last).wrapping_sub(1));
@@ -94,7 +117,7 @@ impl Show {
         let (rate, number, rtt) = (self.rate(), sample.number, millis(rtt));
         let text = format!(
             "{DIM}{at:5.1} s{DIM:#}  #{number:<5} {x:+.3} {y:+.3} {z:+.3} g  {celsius:.2} \u{b0}C  \
-             {GOOD}{rate:>3} samples/s{GOOD:#}  round trip {rtt}"
+             {GOOD}{rate:>3} samples/s{GOOD:#}  ping {rtt}"
         );
         if self.live {
             write!(out, "\r{text}\x1b[K")?;
@@ -124,11 +147,18 @@ impl Show {
         (self.open, self.new_line) = (false, None);
     }
 
+    /// A connection is there: the first one, or once more.
+    pub(super) fn connected(&self, peer: &str, took: Duration) {
+        if self.away.is_none() {
+            note(format_args!("{DIM}connected to \"{peer}\" after {}{DIM:#}", millis(took)));
+        }
+    }
+
     pub(super) fn command(&mut self, command: &SetRate, took: Duration) {
         // The rate is measured anew.
         self.recent.clear();
         self.tell(format!(
-            "command {}: {} samples a second; taken by the board after {}",
+            "command {}: {} samples a second; taken after {}",
             COMMAND.name(),
             command.hertz,
             millis(took)
@@ -138,47 +168,100 @@ impl Show {
     pub(super) fn answer(&mut self, status: &Status, took: Duration) {
         let Status { uptime_ms, rate, samples, dropped, commands, errors } = status;
         self.tell(format!(
-            "request {}: up {:.1} s, {rate} samples/s, {samples} sent, {dropped} dropped, {}, {}; answered after {}",
+            "request {}: up {:.1} s; answered after {}\n  \
+             {rate} samples a second, {samples} sent, {dropped} dropped, {}, {}",
             STATUS.name(),
             f64::from(*uptime_ms) / 1000.0,
+            millis(took),
             count((*commands).into(), "command"),
             count((*errors).into(), "error"),
-            millis(took)
         ));
+    }
+
+    /// The reset button is about to be pressed.
+    pub(super) fn reset(&mut self) {
+        self.reset = Some(Instant::now());
+    }
+
+    /// Nobody but the user can press it.
+    pub(super) fn ask_for_reset(&mut self) {
+        self.reset = None;
+        self.tell(
+            "reset the board now, or pull its cable and put it back: it comes back by itself".to_owned(),
+        );
+    }
+
+    /// The board, or the line to it, is gone.
+    pub(super) fn lost(&mut self, ended: &Ended) {
+        self.interrupt();
+        let now = Instant::now();
+        self.away = Some(now);
+        let restarted = matches!(ended, Ended::Lost { reason: LostReason::PeerRestarted, .. });
+        let what = if restarted { "the board has started anew".to_owned() } else { ended.to_string() };
+        self.tell(match self.reset {
+            Some(reset) => format!("reset: {what}, noticed after {}", millis(now.duration_since(reset))),
+            None => format!("{what}: waiting for it"),
+        });
+        // It counts from 0 again, at the rate that it begins with.
+        self.restarts += 1;
+        self.last_number = None;
+        self.recent.clear();
+    }
+
+    /// Samples come; tells so if they did not for a while.
+    fn back(&mut self, now: Instant) {
+        let Some(away) = self.away.take() else { return };
+        let text = match self.reset.take() {
+            Some(reset) => format!("back by itself: samples again {} after the reset", millis(now - reset)),
+            None => format!("back by itself: samples again after {}", millis(now - away)),
+        };
+        self.tell(text);
     }
 
     fn tell(&mut self, text: String) {
         note(format_args!("{BOLD}>{BOLD:#} {text}"));
-        self.told.push(text);
+        self.told.push(text.replace("\n ", ""));
     }
 
-    pub(super) fn summary(&self, stats: &Stats, rtt: &RttStats) -> io::Result<()> {
+    /// What a connection has counted.
+    pub(super) fn measured(&mut self, stats: &Stats, rtt: &RttStats) {
+        let sum = &mut self.stats;
+        sum.bytes_in += u64::from(stats.bytes_in);
+        sum.bytes_out += u64::from(stats.bytes_out);
+        sum.frames_in += u64::from(stats.frames_in);
+        sum.frames_out += u64::from(stats.frames_out);
+        sum.bad += u64::from(stats.check_failures) + u64::from(stats.framing_errors);
+        if rtt.samples > 0 {
+            self.rtt = *rtt;
+        }
+    }
+
+    pub(super) fn summary(&self) -> io::Result<()> {
         let seconds = self.begin.elapsed().as_secs_f64();
-        let Stats { bytes_in, bytes_out, frames_in, frames_out, check_failures, framing_errors, .. } = stats;
-        let (samples, missed) = (self.samples, self.missed);
+        let Self { samples, missed, restarts, rtt, .. } = self;
+        let Counted { bytes_in, bytes_out, frames_in, frames_out, bad } = &self.stats;
         if self.json {
             let told: Vec<String> = self.told.iter().map(|text| json(text)).collect();
             return writeln!(
                 io::stdout(),
-                "{{\"seconds\":{seconds:.3},\"samples\":{samples},\"missed\":{missed},\"events\":[{}],\
-                 \"rtt_min_ms\":{},\"rtt_mean_ms\":{},\"rtt_p99_ms\":{},\"bytes_in\":{bytes_in},\"bytes_out\":{bytes_out},\
-                 \"bad_frames\":{}}}",
+                "{{\"seconds\":{seconds:.3},\"samples\":{samples},\"missed\":{missed},\"restarts\":{restarts},\
+                 \"events\":[{}],\"rtt_min_ms\":{},\"rtt_mean_ms\":{},\"rtt_p99_ms\":{},\
+                 \"bytes_in\":{bytes_in},\"bytes_out\":{bytes_out},\"bad_frames\":{bad}}}",
                 told.join(","),
                 rtt.min.as_secs_f64() * 1000.0,
                 rtt.mean.as_secs_f64() * 1000.0,
                 rtt.p99.as_secs_f64() * 1000.0,
-                check_failures + framing_errors
             );
         }
         let [min, mean, p99] = [rtt.min, rtt.mean, rtt.p99].map(millis);
         note(format_args!(
             "\n{BOLD}Summary of {seconds:.1} s{BOLD:#}\n\
-             samples     {samples} received, {missed} missed\n\
-             round trip  min {min}, mean {mean}, 99 % within {p99} ({} measured)\n\
-             line        {bytes_in} bytes in {frames_in} frames came, {bytes_out} bytes in {frames_out} frames went, {} bad\n\
-             {DIM}next: `cargo install --path cli`, then `tieline sub --help`; on your own board: firmware-example/app{DIM:#}",
-            rtt.samples,
-            check_failures + framing_errors
+             samples     {samples} received, {missed} missed; {}\n\
+             round trip  min {min}, mean {mean}, 99 % within {p99}\n\
+             line        in {bytes_in} bytes, {frames_in} frames; out {bytes_out} bytes, {frames_out} frames; {bad} bad\n\
+             {DIM}next: `cargo install --path cli`, then `tieline sub --help`;\n\
+             on your own board: firmware-example/app{DIM:#}",
+            count((*restarts).into(), "restart"),
         ));
         Ok(())
     }

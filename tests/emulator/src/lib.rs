@@ -164,8 +164,8 @@ fn command(setup: &Setup<'_>, place: &Place) -> Command {
     orders.push(",server=on,wait=off");
     command
         .args(["-machine", setup.machine, "-display", "none", "-monitor", "none"])
-        // The system chooses the port.
-        .args(["-serial", "tcp:127.0.0.1:0,server=on,wait=off"])
+        // The system chooses the port. Without `nodelay` what the board says is held back for 40 ms now and then.
+        .args(["-serial", "tcp:127.0.0.1:0,server=on,wait=off,nodelay=on"])
         // Also when nobody reads the logs: without it, writing one is a fault.
         .args(["-semihosting-config", "enable=on,target=native"])
         .arg("-qmp")
