@@ -12,6 +12,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 
 use crate::embedded::{self, BoardCargo};
+use crate::emulator;
 use crate::measure::{Opt, Program};
 use crate::process;
 use crate::record::{File, Key, Records, change};
@@ -73,6 +74,7 @@ fn key(opt: Opt, table: &str, figure: &Figure) -> Key {
 
 /// Builds and runs everything. Also whether it is with the compiler that the record was made with.
 fn count_all() -> Result<(Counts, bool)> {
+    emulator::provide()?;
     let cargo = embedded::cargo_for(TARGET)?;
     println!("{TARGET}: compiled by {}", cargo.about());
     let mut counts = Vec::new();
