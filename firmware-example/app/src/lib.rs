@@ -1,5 +1,5 @@
-//! The application of the example board, without the board: it publishes samples of a sensor, obeys a command and
-//! answers a request, over whatever line it is connected to.
+//! The application of the example board, without the board: it publishes samples of a sensor, obeys a command, reports
+//! that it did, and answers a request, over whatever line it is connected to.
 //!
 //! It owns the endpoint and nothing else. Whoever runs it (a board's main loop, or a thread on a PC) moves bytes
 //! between the line and [`App::endpoint`], and calls [`App::poll`] with the time.
@@ -30,7 +30,9 @@
 mod messages;
 mod sensor;
 
-pub use messages::{COMMAND, GetStatus, IMU, ImuSample, RATE_MAX, STATUS, SetRate, Status};
+pub use messages::{
+    COMMAND, GetStatus, IMU, ImuSample, RATE_CHANGED, RATE_MAX, RateChanged, STATUS, SetRate, Status,
+};
 use sensor::Sensor;
 use tieline::nb;
 use tieline::time::Duration;
@@ -55,6 +57,8 @@ pub struct App<S> {
     /// Samples a second; 0: none.
     rate: u32,
     status: Status,
+    /// A command was obeyed and there was no room to report it yet.
+    unreported: Option<RateChanged>,
     /// A request that found no room for its answer yet.
     owed: Option<RequestId>,
 }
@@ -64,6 +68,7 @@ pub struct App<S> {
 struct Routes {
     imu: RouteId,
     command: RouteId,
+    changed: RouteId,
     status: RouteId,
 }
 
@@ -79,6 +84,7 @@ impl<S> App<S> {
             next_sample: Instant::ZERO,
             rate: RATE_AT_START,
             status: Status::NONE,
+            unreported: None,
             owed: None,
         }
     }
@@ -95,11 +101,12 @@ impl<S: Storage> App<S> {
             self.endpoint.declare_intent(IMU.name(), samples),
             self.endpoint
                 .declare_interest(COMMAND.name(), InterestOptions { window: room, ..Default::default() }),
+            self.endpoint.declare_intent(RATE_CHANGED.name(), IntentOptions::reliable()),
             self.endpoint.declare_service(STATUS.name(), ServiceOptions { room, ttl: None }),
         );
-        // A storage that is too small for three routes shows as an application that says nothing, and counts.
+        // A storage that is too small for four routes shows as an application that says nothing, and counts.
         self.routes = match declared {
-            (Ok(imu), Ok(command), Ok(status)) => Some(Routes { imu, command, status }),
+            (Ok(imu), Ok(command), Ok(changed), Ok(status)) => Some(Routes { imu, command, changed, status }),
             _ => {
                 self.status.errors += 1;
                 None
@@ -124,7 +131,7 @@ impl<S: Storage> App<S> {
             self.on_event(event, now);
         }
         if let Some(routes) = self.routes {
-            self.obey(routes.command, now);
+            self.obey(routes, now);
             self.answer(routes.status, now);
             self.sample(routes.imu, now);
         }
@@ -143,16 +150,39 @@ impl<S: Storage> App<S> {
         }
     }
 
-    /// Commands are reliable: each is obeyed once, in order.
-    fn obey(&mut self, command: RouteId, now: Instant) {
-        while let Some(message) = self.endpoint.poll_message(Select::Only(command)) {
+    /// Commands are reliable: each is obeyed once, in order. None is taken before the last one is reported: whoever wants
+    /// to hear of them and does not listen is told to wait, by the window of its commands.
+    fn obey(&mut self, Routes { command, changed, .. }: Routes, now: Instant) {
+        while self.report(changed)
+            && let Some(message) = self.endpoint.poll_message(Select::Only(command))
+        {
             match message.decode::<SetRate>() {
                 Ok(SetRate { hertz }) => {
                     self.rate = hertz.min(RATE_MAX);
                     self.next_sample = now;
                     self.status.commands += 1;
+                    self.unreported = Some(RateChanged { commands: self.status.commands, hertz: self.rate });
                 }
                 Err(_) => self.status.errors += 1,
+            }
+        }
+    }
+
+    /// Reports a command; false: there is no room now.
+    fn report(&mut self, route: RouteId) -> bool {
+        let Some(change) = self.unreported.take() else { return true };
+        if !self.endpoint.has_audience(route) {
+            return true;
+        }
+        match self.endpoint.publish_message(route, &change) {
+            Ok(_) => true,
+            Err(nb::Error::WouldBlock) => {
+                self.unreported = Some(change);
+                false
+            }
+            Err(nb::Error::Other(_)) => {
+                self.status.errors += 1;
+                true
             }
         }
     }

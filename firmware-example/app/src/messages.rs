@@ -31,6 +31,19 @@ impl Named for SetRate {
     const TYPE: &'static str = "SetRate";
 }
 
+/// An event: a command was obeyed. One for each, in their order, to whoever wants them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RateChanged {
+    /// Commands that were obeyed since the start, this one included.
+    pub commands: u32,
+    /// Samples a second from now on.
+    pub hertz: u32,
+}
+
+impl Named for RateChanged {
+    const TYPE: &'static str = "RateChanged";
+}
+
 /// A request: how are you?
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GetStatus;
@@ -73,5 +86,7 @@ pub const RATE_MAX: u32 = 1000;
 pub const IMU: Route<ImuSample> = Route::new("sensors.imu");
 /// The command, reliable.
 pub const COMMAND: Route<SetRate> = Route::new("board.rate");
+/// What became of it, reliable.
+pub const RATE_CHANGED: Route<RateChanged> = Route::new("board.rate-changed");
 /// The service; its answer is a [`Status`].
 pub const STATUS: Route<GetStatus> = Route::new("board.status");

@@ -5,7 +5,9 @@ use tieline::{
     CallOptions, Config, Endpoint, Inline, Instant, IntentOptions, InterestOptions, Link, Message, Outcome,
     Select,
 };
-use tieline_app::{App, COMMAND, GetStatus, IMU, ImuSample, RATE_MAX, STATUS, SetRate, Status};
+use tieline_app::{
+    App, COMMAND, GetStatus, IMU, ImuSample, RATE_CHANGED, RATE_MAX, RateChanged, STATUS, SetRate, Status,
+};
 
 type Small = Inline<256, 512, 512, 8>;
 
@@ -88,6 +90,31 @@ fn it_samples_obeys_and_answers() {
     let status = Status::decode(payload).unwrap();
     assert_eq!((status.rate, status.commands, status.errors), (RATE_MAX, 2, 1), "{status:?}");
     assert!(status.samples >= 110 && status.uptime_ms >= 2000, "{status:?}");
+}
+
+#[test]
+fn each_command_is_reported_once_and_a_listener_that_is_slow_holds_them_up() {
+    let mut bench = Bench::new();
+    // Room for two reports.
+    let small = InterestOptions { window: Some(30), ..InterestOptions::default() };
+    let changed = bench.pc.declare_interest(RATE_CHANGED.name(), small).unwrap();
+    let command = bench.pc.declare_intent(COMMAND.name(), IntentOptions::reliable()).unwrap();
+    bench.run(Duration::from_millis(100));
+    let (mut sent, mut came, mut ahead) = (0, 0, 0);
+    while came < 200 {
+        while sent < 200 && bench.pc.publish_message(command, &SetRate { hertz: 1000 - sent }).is_ok() {
+            sent += 1;
+        }
+        bench.run(Duration::from_millis(20));
+        ahead = ahead.max(sent - came);
+        let report = bench.pc.poll_message(Select::Only(changed)).expect("a report");
+        let RateChanged { commands, hertz } = report.decode().unwrap();
+        assert_eq!((commands, hertz), (came + 1, 1000 - came));
+        came += 1;
+    }
+    assert!((3..20).contains(&ahead), "{ahead} commands without a report");
+    bench.run(Duration::from_millis(100));
+    assert!(bench.pc.poll_message(Select::Only(changed)).is_none());
 }
 
 #[test]
