@@ -26,6 +26,8 @@ pub(crate) const RESUME: bool = cfg!(feature = "resume");
 /// Links that are no serial lines: streams and datagrams.
 pub(crate) const LINKS: bool = cfg!(feature = "links");
 
+/// Whether what is sent is kept in a store: all but best-effort messages on one serial line.
+pub(crate) const STORE: bool = cfg!(feature = "store");
 /// Whether messages travel with the extended header: only of peers that were offered what needs it.
 pub(crate) const EXTENDED: bool = FRAGMENTS || EXPIRY;
 /// Whether a message may wait in the receive store for something that is missing.

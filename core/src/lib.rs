@@ -62,6 +62,8 @@ mod event;
 pub mod framing;
 pub mod handshake;
 mod inbox;
+#[cfg(any(test, not(feature = "store")))]
+mod lane;
 mod limiter;
 pub mod limits;
 mod log;

@@ -5,6 +5,7 @@
 //! business of whoever owns the ring; a record may lie across the end of the slice.
 
 use crate::blocks::{Chain, ChainWriter};
+use crate::capability;
 use crate::wire::copy;
 
 /// Position and fill of a ring; the bytes are in the slice that every call gets.
@@ -167,7 +168,8 @@ impl<'a> Sink<'a> {
     /// Writes bytes behind what has been written.
     pub fn write(&mut self, bytes: &[u8]) {
         match &mut self.to {
-            Target::Chain(writer) => writer.write(bytes),
+            Target::Chain(writer) if capability::STORE => writer.write(bytes),
+            Target::Chain(_) => {}
             Target::Buffer { bytes: buffer, len } => {
                 let room = buffer.get_mut(*len..).unwrap_or_default();
                 copy(room, bytes);

@@ -49,10 +49,11 @@ pub(crate) mod local {
 pub(crate) mod due {
     use crate::capability;
 
-    pub(crate) const INTENT: u16 = 1;
-    pub(crate) const INTEREST: u16 = 1 << 1;
-    pub(crate) const INTENT_GONE: u16 = 1 << 2;
-    pub(crate) const INTEREST_GONE: u16 = 1 << 3;
+    // Of the records about a place those with the lower bits go first.
+    pub(crate) const INTENT_GONE: u16 = 1;
+    pub(crate) const INTEREST_GONE: u16 = 1 << 1;
+    pub(crate) const INTENT: u16 = 1 << 2;
+    pub(crate) const INTEREST: u16 = 1 << 3;
     pub(crate) const NOTIFY: u16 = 1 << 4;
     pub(crate) const TAKEN: u16 = 1 << 5;
     /// Nothing to send, but our number rests until the withdrawal of the interest is acknowledged.
@@ -64,7 +65,7 @@ pub(crate) mod due {
     /// That was said, and is not acknowledged: until then nothing later is said of the route.
     pub(crate) const TOLD: u16 = 1 << 9;
     /// Those that this build ever sets.
-    pub(super) const POSSIBLE: u16 = INTENT
+    pub(crate) const POSSIBLE: u16 = INTENT
         | INTENT_GONE
         | NOTIFY
         | if capability::RECEIVE { INTEREST | INTEREST_GONE | TAKEN | RESTING | ADVERTISED } else { 0 }

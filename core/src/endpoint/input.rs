@@ -102,7 +102,7 @@ impl Core {
             return false;
         }
         self.timers.set(Timer::Silence, now.plus_millis(self.silence_ms));
-        let quiet = now.micros_since(self.heard_at) > u64::from(self.rto.micros());
+        let quiet = capability::STORE && now.micros_since(self.heard_at) > u64::from(self.rto.micros());
         self.heard_at = now;
         if quiet && self.rto.on_heard() && self.timers.is_set(Timer::Retransmit) {
             // The peer is back: no need to be patient. If it was heard all the time, it is our frames that do not get through.

@@ -30,7 +30,7 @@ impl Core {
                     || self.receiver.ack_due()
                     || self.ping_due
                     || self.ping.wants_pong()
-                    || self.wants_proof
+                    || (capability::STORE && self.wants_proof)
                     || (!self.blocked && (self.tables_due || self.has_messages()))
             }
         }
@@ -77,7 +77,7 @@ impl Core {
                 self.derive_records(t, now);
             }
             leads = self.emit_messages(t, now, &mut w);
-            if w.is_empty() && core::mem::take(&mut self.wants_proof) {
+            if capability::STORE && w.is_empty() && core::mem::take(&mut self.wants_proof) {
                 // Nothing else leaves behind what was repeated: a PING will tell whether that came.
                 self.ping_due = true;
                 self.emit_reports(t, now, &mut w);
@@ -186,7 +186,9 @@ impl Core {
         if self.ping_due && w.room() >= 6 {
             let id = self.ping.on_send(now);
             append(w, &Packet::Ping { id, sent: self.sent_best_effort }, width);
-            self.proof = Some((id, self.sender.next()));
+            if capability::STORE {
+                self.proof = Some((id, self.sender.next()));
+            }
             self.ping_due = false;
             self.timers.set(Timer::Ping, now.plus_millis(self.ping_every_ms));
         }

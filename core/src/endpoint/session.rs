@@ -48,9 +48,11 @@ impl Core {
         let (window, mask, reorder) = self.numbering();
         self.sender = Sender::new(window, mask, reorder);
         self.receiver = Receiver::new(mask);
-        self.rto = Rto::start(self.link.line_time_us(Framing::wire_max(self.session_max)));
-        self.sizing = Sizing::start();
-        self.last_control = None;
+        if capability::STORE {
+            self.rto = Rto::start(self.link.line_time_us(Framing::wire_max(self.session_max)));
+            self.sizing = Sizing::start();
+            self.last_control = None;
+        }
         self.ping = Ping::start(now, body.clock);
         // Measure the line at once: an application may ask right away.
         self.ping_due = true;

@@ -2,10 +2,10 @@
 
 use heapless::String;
 
+use super::Outbox;
 use super::config::{Config, Link};
 use super::stats::{Peer, Stats};
 use super::storage::Tables;
-use super::stored::Outbox;
 use crate::capability;
 use crate::error::ConnectError;
 use crate::event::{CloseReason, Diagnosis, LostReason};

@@ -170,6 +170,103 @@ fn a_small_publisher_is_read_by_a_complete_peer() {
     }
 }
 
+/// A place is used for one route after the other, while messages of the one before still wait: none reaches another route.
+#[test]
+fn routes_come_and_go_over_a_bad_line() {
+    for seed in seeds() {
+        let mut bench = Bench::new(seed);
+        let names: [&'static small::RouteName; 4] =
+            [name!(small, "r0"), name!(small, "r1"), name!(small, "r2"), name!(small, "r3")];
+        let interests = [name!(full, "r0"), name!(full, "r1"), name!(full, "r2"), name!(full, "r3")]
+            .map(|name| bench.big.declare_interest(name, full::InterestOptions::default()).unwrap());
+        bench.connect();
+        let mut came = [0u32; 4];
+        for round in 0..60u8 {
+            let kind = usize::from(round % 4);
+            let intent =
+                bench.little.declare_intent(names[kind], small::IntentOptions::best_effort()).unwrap();
+            bench.until("an audience", |bench| bench.little.has_audience(intent));
+            let before = came[kind];
+            bench.until("messages", |bench| {
+                let _ = bench.little.publish(intent, &[kind as u8; 5]);
+                let _ = bench.little.publish(intent, &[kind as u8; 7]);
+                while let Some(message) = bench.big.poll_message(full::Select::Any) {
+                    let on = interests.iter().position(|interest| *interest == message.route).unwrap();
+                    assert!(
+                        message.payload.iter().all(|byte| usize::from(*byte) == on),
+                        "{message:?} on {on}"
+                    );
+                    came[on] += 1;
+                }
+                came[kind] > before + 2
+            });
+            // What waits is not waited for.
+            bench.little.withdraw_intent(intent);
+        }
+        bench.bad = 0;
+        bench.until("nothing more to say", |bench| bench.little.unacknowledged() == 0);
+        for _ in 0..1000 {
+            bench.step();
+        }
+        while let Some(message) = bench.big.poll_message(full::Select::Any) {
+            let on = interests.iter().position(|interest| *interest == message.route).unwrap();
+            assert!(message.payload.iter().all(|byte| usize::from(*byte) == on));
+        }
+        // All places are free again.
+        for name in names {
+            bench.little.declare_intent(name, small::IntentOptions::best_effort()).unwrap();
+        }
+    }
+}
+
+/// Changes of mind while declarations are under way: in the end the peer knows what holds.
+#[cfg(feature = "receive")]
+#[test]
+fn interests_come_and_go_over_a_bad_line() {
+    for seed in seeds() {
+        let mut bench = Bench::new(seed);
+        let out = bench.big.declare_intent(name!(full, "b"), full::IntentOptions::reliable()).unwrap();
+        bench.connect();
+        let mut number = 0u8;
+        for _ in 0..20 {
+            let mut interest = None;
+            for _ in 0..1 + bench.random(4) {
+                if let Some(interest) = interest.take() {
+                    bench.little.withdraw_interest(interest);
+                }
+                let options = small::InterestOptions { window: Some(200), ..Default::default() };
+                let _ =
+                    bench.little.declare_interest(name!(small, "b"), options).map(|id| interest = Some(id));
+                for _ in 0..bench.random(100) {
+                    bench.step();
+                }
+            }
+            bench.until("a declaration", |bench| {
+                let options = small::InterestOptions { window: Some(200), ..Default::default() };
+                interest =
+                    interest.or_else(|| bench.little.declare_interest(name!(small, "b"), options).ok());
+                interest.is_some()
+            });
+            let interest = interest.unwrap();
+            number = number.wrapping_add(1);
+            let mut published = false;
+            bench.until("this round's message", |bench| {
+                published = published || bench.big.publish(out, &[number; 9]).is_ok();
+                let found = bench.little.poll_message(small::Select::Only(interest));
+                let found = found.map(|message| message.payload.to_vec());
+                if published && found.is_none() && bench.big.undelivered(out) == 0 {
+                    // It failed with an interest that was withdrawn meanwhile.
+                    published = false;
+                }
+                found.is_some_and(|payload| payload == [number; 9])
+            });
+            bench.until("its acknowledgement", |bench| bench.big.undelivered(out) == 0);
+            bench.little.withdraw_interest(interest);
+        }
+        assert_eq!((bench.little.stats().malformed, bench.big.stats().malformed), (0, 0));
+    }
+}
+
 #[test]
 fn another_type_on_the_same_path_is_told_to_both() {
     let mut bench = Bench::new(5);

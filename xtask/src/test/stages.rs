@@ -44,8 +44,15 @@ const CLIPPY_FEATURES: [&[&str]; 5] = [
 ];
 
 /// Sets of capabilities that are connected to a complete peer; none of them at all is tested with the workspace.
-const REDUCED_FEATURES: [&str; 5] =
-    ["receive", "reliable", "receive,reliable,expiry", "requests", "requests,reliable,fragments"];
+const REDUCED_FEATURES: [&str; 7] = [
+    "",
+    "rates",
+    "receive",
+    "reliable",
+    "receive,reliable,expiry",
+    "requests",
+    "requests,reliable,fragments",
+];
 
 /// Feature combinations in which the core crate is built for a microcontroller.
 const BOARD_FEATURES: [&[&str]; 3] =
