@@ -63,15 +63,19 @@ impl Lane {
         store.get_mut(self.tail as usize + HEADER..).unwrap_or_default()
     }
 
-    /// What was written to the beginning of [`area`](Self::area) waits from now on.
-    pub(crate) fn push(&mut self, store: &mut [u8], slot: u16, len: usize) {
+    /// What was written to the beginning of [`area`](Self::area) waits from now on. False: there is not even room for its
+    /// header.
+    pub(crate) fn push(&mut self, store: &mut [u8], slot: u16, len: usize) -> bool {
         let [a, b] = slot.to_le_bytes();
         let [c, d] = (len as u16).to_le_bytes();
-        if let Some(header) = store.get_mut(self.tail as usize..).and_then(|rest| rest.first_chunk_mut()) {
+        let header = store.get_mut(self.tail as usize..).and_then(|rest| rest.first_chunk_mut());
+        if let Some(header) = header {
             *header = [a, b, c, d];
             self.tail += (HEADER + len) as u32;
             self.count += 1;
+            return true;
         }
+        false
     }
 
     /// The message at the front, and the lane behind it.
@@ -119,8 +123,7 @@ mod tests {
     fn publish(lane: &mut Lane, store: &mut [u8], slot: u16, payload: &[u8]) -> bool {
         let Some(area) = lane.area(store).get_mut(..payload.len()) else { return false };
         area.copy_from_slice(payload);
-        lane.push(store, slot, payload.len());
-        true
+        lane.push(store, slot, payload.len())
     }
 
     fn take(lane: &mut Lane, store: &[u8]) -> Option<(Option<u16>, Vec<u8>)> {

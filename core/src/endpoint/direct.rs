@@ -66,10 +66,9 @@ impl Core {
         if len > limit {
             return Err(PublishError::TooLarge { limit }.into());
         }
-        if sink.overflowed() {
+        if sink.overflowed() || !self.keep_message(t, route, len) {
             return Err(nb::Error::WouldBlock);
         }
-        self.keep_message(t, route, len);
         Ok(None)
     }
 
@@ -95,13 +94,16 @@ impl Core {
     }
 
     #[inline(never)]
-    fn keep_message(&mut self, t: &mut Tables<'_>, route: RouteId, len: usize) {
-        self.outbox.lane.push(t.tx, route.index, len);
+    fn keep_message(&mut self, t: &mut Tables<'_>, route: RouteId, len: usize) -> bool {
+        if !self.outbox.lane.push(t.tx, route.index, len) {
+            return false;
+        }
         limiter::pass(t.limiters, usize::from(route.index), Direction::Out, self.now);
         if let Some(slot) = t.routes.get_mut(usize::from(route.index)) {
             slot.under_way = slot.under_way.wrapping_add(1);
         }
         self.blocked = false;
+        true
     }
 
     /// Largest payload that a frame, the store, the reader's window and the peer take.
