@@ -34,6 +34,7 @@ pub use messages::{
     COMMAND, GetStatus, IMU, ImuSample, RATE_CHANGED, RATE_MAX, RateChanged, STATUS, SetRate, Status,
 };
 use sensor::Sensor;
+use tieline::driver::Application;
 use tieline::nb;
 use tieline::time::Duration;
 use tieline::{
@@ -234,5 +235,18 @@ impl<S: Storage> App<S> {
             Err(nb::Error::WouldBlock) => self.status.dropped += 1,
             Err(nb::Error::Other(_)) => self.status.errors += 1,
         }
+    }
+}
+
+/// What a board's loop runs.
+impl<S: Storage> Application for App<S> {
+    type Storage = S;
+
+    fn endpoint(&mut self) -> &mut Endpoint<S> {
+        self.endpoint()
+    }
+
+    fn poll(&mut self, now: Instant) -> Option<Instant> {
+        self.poll(now)
     }
 }

@@ -1,0 +1,135 @@
+//! Thin drivers: a byte port on one side, an [`Endpoint`] on the other, and the loop that is a board's main.
+//!
+//! [`Driver`] moves bytes between a [`Port`] and an endpoint without ever waiting: call [`Driver::poll`] from a loop, or let
+//! [`Driver::run`] be the loop. A port is made of an `embedded_io` serial port ([`Io`]), of `nb` functions ([`Nb`]), or of two
+//! queues that an interrupt handler serves ([`Queues`]). What the messages mean is the application's; registers, pins and
+//! interrupts are the board's.
+
+mod ports;
+mod queues;
+mod run;
+
+pub use ports::{Io, Nb};
+pub use queues::{Handler, QueuedPort, Queues};
+pub use run::{Application, Ready, Turn, Wait};
+
+use crate::endpoint::{Endpoint, Storage};
+use crate::time::Instant;
+
+/// A byte port that never waits.
+pub trait Port {
+    /// What can go wrong with the port.
+    type Error;
+
+    /// Reads what is there, at most `buffer.len()` bytes; returns how many.
+    ///
+    /// # Errors
+    /// `WouldBlock`: nothing is there now.
+    fn read(&mut self, buffer: &mut [u8]) -> nb::Result<usize, Self::Error>;
+
+    /// Writes what there is room for; returns how many bytes.
+    ///
+    /// # Errors
+    /// `WouldBlock`: no room now.
+    fn write(&mut self, bytes: &[u8]) -> nb::Result<usize, Self::Error>;
+}
+
+/// How many bytes are read at once: what a UART's receive buffer collects while the loop does something else.
+const READ_BYTES: usize = 64;
+
+/// Moves bytes between a port and an endpoint. `OUT` holds one frame: [`Inline::TRANSMIT_MAX`](crate::Inline).
+#[derive(Debug)]
+pub struct Driver<P, const OUT: usize> {
+    port: P,
+    /// Bytes that were read and not taken by the endpoint yet.
+    input: [u8; READ_BYTES],
+    input_from: usize,
+    input_to: usize,
+    /// The frame that is being written.
+    output: [u8; OUT],
+    output_from: usize,
+    output_to: usize,
+}
+
+impl<P: Port, const OUT: usize> Driver<P, OUT> {
+    /// A driver of a port.
+    #[must_use]
+    pub const fn new(port: P) -> Self {
+        Self {
+            port,
+            input: [0; READ_BYTES],
+            input_from: 0,
+            input_to: 0,
+            output: [0; OUT],
+            output_from: 0,
+            output_to: 0,
+        }
+    }
+
+    /// Moves what can be moved now, and tells the endpoint the time. Returns whether bytes came: then look for messages,
+    /// events and answers, and call it again at once; else when bytes come or [`Endpoint::poll_timeout`] says.
+    ///
+    /// # Errors
+    /// The port's. Bytes that were read are kept.
+    pub fn poll<S: Storage>(&mut self, endpoint: &mut Endpoint<S>, now: Instant) -> Result<bool, P::Error> {
+        if endpoint.poll_timeout().is_some_and(|at| at <= now) {
+            endpoint.handle_timeout(now);
+        }
+        let news = self.receive(endpoint, now)?;
+        self.send(endpoint, now)?;
+        Ok(news)
+    }
+
+    /// At most one read: the application looks at what came before more is taken.
+    fn receive<S: Storage>(&mut self, endpoint: &mut Endpoint<S>, now: Instant) -> Result<bool, P::Error> {
+        if self.input_from >= self.input_to {
+            (self.input_from, self.input_to) = match self.port.read(&mut self.input) {
+                Ok(count) => (0, count),
+                Err(nb::Error::WouldBlock) => (0, 0),
+                Err(nb::Error::Other(error)) => return Err(error),
+            };
+        }
+        let waiting = self.input.get(self.input_from..self.input_to).unwrap_or_default();
+        if waiting.is_empty() {
+            return Ok(false);
+        }
+        self.input_from += endpoint.handle_input(now, waiting);
+        Ok(true)
+    }
+
+    /// As much as the port takes. Returns whether a frame was taken from the endpoint, which has made room there.
+    fn send<S: Storage>(&mut self, endpoint: &mut Endpoint<S>, now: Instant) -> Result<bool, P::Error> {
+        let mut news = false;
+        loop {
+            let waiting = self.output.get(self.output_from..self.output_to).unwrap_or_default();
+            if waiting.is_empty() {
+                let start = self.output.as_ptr().addr();
+                let Some(frame) = endpoint.poll_transmit(now, &mut self.output) else { return Ok(news) };
+                // The frame is a part of the buffer, behind the room that framing took.
+                self.output_from = frame.as_ptr().addr().saturating_sub(start);
+                self.output_to = self.output_from + frame.len();
+                news = true;
+                continue;
+            }
+            match self.port.write(waiting) {
+                Ok(count) => self.output_from += count,
+                Err(nb::Error::WouldBlock) => return Ok(news),
+                Err(nb::Error::Other(error)) => return Err(error),
+            }
+        }
+    }
+
+    /// Whether the port would not take all of a frame: call [`poll`](Self::poll) again when it can be written.
+    #[must_use]
+    pub const fn is_blocked(&self) -> bool {
+        self.output_from < self.output_to
+    }
+
+    /// The port.
+    pub const fn port(&mut self) -> &mut P {
+        &mut self.port
+    }
+}
+
+#[cfg(all(test, feature = "receive"))]
+mod tests;
