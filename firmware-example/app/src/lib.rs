@@ -74,7 +74,7 @@ struct Routes {
 }
 
 impl<S> App<S> {
-    /// An application that has not been [started](Self::start).
+    /// An application that has not been [started](Self::start): all zero, so that a static one takes no flash.
     #[must_use]
     pub const fn new(storage: S) -> Self {
         Self {
@@ -83,7 +83,7 @@ impl<S> App<S> {
             sensor: Sensor::new(),
             started_at: None,
             next_sample: Instant::ZERO,
-            rate: RATE_AT_START,
+            rate: 0,
             status: Status::NONE,
             unreported: None,
             owed: None,
@@ -96,6 +96,7 @@ impl<S: Storage> App<S> {
     /// see [`Endpoint::start`].
     pub fn start(&mut self, boot_nonce: u64) {
         self.endpoint.start(Config::new("example board"), boot_nonce);
+        self.rate = RATE_AT_START;
         let samples = IntentOptions { priority: Priority::Background, ..IntentOptions::best_effort() };
         let room = Some(ROOM);
         let declared = (
