@@ -64,7 +64,6 @@ fn main() -> ! {
     APP.endpoint().handle_connect(now(), Link::serial(BAUD)).unwrap();
     let mut driver = Driver::<_, { Storage::TRANSMIT_MAX }>::new(Io(uart));
     loop {
-        let _ = driver.poll(APP.endpoint(), now()); // a fault of the line: the protocol recovers
-        APP.poll(now());
+        let _ = driver.turn(APP, now()); // a fault of the line: the protocol recovers
     }
 }

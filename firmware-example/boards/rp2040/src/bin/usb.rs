@@ -67,6 +67,9 @@ impl Port for UsbPort {
 
     fn read(&mut self, buffer: &mut [u8]) -> nb::Result<usize, UsbError> {
         self.device.poll(&mut [&mut self.serial]);
+        if !self.is_configured() {
+            return Err(nb::Error::WouldBlock);
+        }
         later(self.serial.read(buffer))
     }
 
@@ -106,7 +109,7 @@ fn main() -> ! {
     let mut connected = false;
     let mut driver = Driver::<_, { Storage::TRANSMIT_MAX }>::new(port);
     loop {
-        let _ = driver.poll(APP.endpoint(), now()); // a fault of the line: the protocol recovers
+        let _ = driver.turn(APP, now()); // a fault of the line: the protocol recovers
         let configured = driver.port().is_configured();
         if configured && !connected {
             connected = APP.endpoint().handle_connect(now(), Link::serial(0)).is_ok();
@@ -114,6 +117,5 @@ fn main() -> ! {
             APP.endpoint().handle_disconnect(now());
             connected = false;
         }
-        APP.poll(now());
     }
 }
