@@ -4,9 +4,11 @@
 //! lost is reported once. This floor does not look into packets, but at the first byte: HELLO or not.
 
 mod deframer;
+mod peek;
 mod sealer;
 
 pub use deframer::{Deframed, Deframer, DropReason};
+pub use peek::Peeked;
 pub use sealer::Sealer;
 
 use crate::capability;
