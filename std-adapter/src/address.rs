@@ -18,6 +18,8 @@ pub const BAUD_DEFAULT: u32 = 115_200;
 /// | `tcp://192.168.0.7:4100` | dial that host; a name or an IPv6 address in brackets will do as well |
 /// | `tcp://0.0.0.0:4100?listen` | wait there for one peer |
 /// | `serial:///dev/ttyUSB0?baud=921600` | open that serial port; 115200 baud unless stated |
+/// | `serial://?usb=0403:6001&baud=921600` | the serial port of that USB device, whatever its number; `usb=VID:PID:SERIAL` tells equal ones apart |
+/// | `unix:///run/bench.sock` | dial a Unix socket; `unix:///run/bench.sock?listen` waits there |
 /// | `tcp://gateway:4100?framing=serial` | a serial line carried over TCP by an emulator or a port server |
 ///
 /// ```
@@ -42,7 +44,29 @@ pub struct Address {
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) enum Carrier {
     Tcp { host: String, port: u16, listen: bool },
-    Serial { path: String },
+    Unix { path: String, listen: bool },
+    Serial { port: Port },
+}
+
+/// Which serial port.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) enum Port {
+    /// A device file.
+    Path(String),
+    /// That of a USB device: vendor and product, and the serial number that it tells of itself if there are several.
+    Usb { vendor: u16, product: u16, serial: Option<String> },
+}
+
+impl fmt::Display for Port {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Path(path) => f.write_str(path),
+            Self::Usb { vendor, product, serial } => {
+                write!(f, "USB {vendor:04x}:{product:04x}")?;
+                serial.iter().try_for_each(|serial| write!(f, ":{serial}"))
+            }
+        }
+    }
 }
 
 impl Address {
@@ -63,13 +87,28 @@ impl Address {
     /// Opens a serial port.
     #[must_use]
     pub fn serial(path: impl Into<String>, baud: u32) -> Self {
-        Self { carrier: Carrier::Serial { path: path.into() }, serial_framing: true, baud: Some(baud.max(1)) }
+        let carrier = Carrier::Serial { port: Port::Path(path.into()) };
+        Self { carrier, serial_framing: true, baud: Some(baud.max(1)) }
+    }
+
+    /// Dials a Unix socket.
+    #[must_use]
+    pub fn unix(path: impl Into<String>) -> Self {
+        let carrier = Carrier::Unix { path: path.into(), listen: false };
+        Self { carrier, serial_framing: false, baud: None }
+    }
+
+    /// Waits for one peer at a Unix socket, which is made there.
+    #[must_use]
+    pub fn unix_listen(path: impl Into<String>) -> Self {
+        let carrier = Carrier::Unix { path: path.into(), listen: true };
+        Self { carrier, serial_framing: false, baud: None }
     }
 
     /// Whether this address waits for a peer instead of going to one.
     #[must_use]
     pub fn listens(&self) -> bool {
-        matches!(self.carrier, Carrier::Tcp { listen: true, .. })
+        matches!(self.carrier, Carrier::Tcp { listen: true, .. } | Carrier::Unix { listen: true, .. })
     }
 
     /// The address at which a peer on this machine finds this listener; any other address is returned as it is.
@@ -84,6 +123,7 @@ impl Address {
                 };
                 Carrier::Tcp { host: host.to_owned(), port: *port, listen: false }
             }
+            Carrier::Unix { path, .. } => Carrier::Unix { path: path.clone(), listen: false },
             serial @ Carrier::Serial { .. } => serial.clone(),
         };
         Self { carrier, ..self.clone() }
@@ -101,11 +141,16 @@ impl Address {
             Some((place, options)) => (place, Stated::parse(options)?),
             None => (rest, Stated::default()),
         };
-        match scheme.to_ascii_lowercase().as_str() {
+        let scheme = scheme.to_ascii_lowercase();
+        if options.usb.is_some() && scheme != "serial" {
+            return Err(Problem::new("`usb` is for serial ports", "", "serial://?usb=0403:6001"));
+        }
+        match scheme.as_str() {
             "tcp" => Self::parse_tcp(place, &options),
-            "serial" => Self::parse_serial(place, &options),
+            "unix" => Self::parse_unix(place, &options),
+            "serial" => Self::parse_serial(place, options),
             _ => Err(Problem::new(
-                format!("`{scheme}` is not a scheme that is known here; it is tcp or serial"),
+                format!("`{scheme}` is not a scheme that is known here; it is tcp, unix or serial"),
                 "",
                 EXAMPLES,
             )),
@@ -133,19 +178,45 @@ impl Address {
         Ok(Self { carrier, serial_framing, baud: options.baud })
     }
 
-    fn parse_serial(place: &str, options: &Stated) -> Result<Self, Problem> {
-        const EXAMPLE: &str = "serial:///dev/ttyUSB0?baud=921600";
+    fn parse_unix(place: &str, options: &Stated) -> Result<Self, Problem> {
+        const EXAMPLE: &str = "unix:///run/bench.sock";
         if place.is_empty() || place == "/" {
-            return Err(Problem::new("the device is missing", "a serial port", EXAMPLE));
+            return Err(Problem::new("the path is missing", "a Unix socket", EXAMPLE));
         }
-        if cfg!(unix) && !place.starts_with('/') {
+        if !place.starts_with('/') {
+            let wrong = format!("`{place}` is not an absolute path: it takes three slashes");
+            return Err(Problem::new(wrong, "a Unix socket", format!("unix:///{place}")));
+        }
+        if options.baud.is_some() || options.serial_framing == Some(true) {
+            let wrong = "nothing is lost on a Unix socket: leave `baud` and `framing` away";
+            return Err(Problem::new(wrong, format!("a Unix socket at `{place}`"), EXAMPLE));
+        }
+        let carrier = Carrier::Unix { path: place.to_owned(), listen: options.listen };
+        Ok(Self { carrier, serial_framing: false, baud: None })
+    }
+
+    fn parse_serial(place: &str, options: Stated) -> Result<Self, Problem> {
+        const EXAMPLE: &str = "serial:///dev/ttyUSB0?baud=921600";
+        let is_missing = place.is_empty() || place == "/";
+        let port = match options.usb {
+            None if is_missing => {
+                return Err(Problem::new("the device is missing", "a serial port", EXAMPLE));
+            }
+            None => Port::Path(place.to_owned()),
+            Some(usb) if is_missing => usb,
+            Some(usb) => {
+                let wrong = format!("a device and `usb` both say which port: `{place}` and {usb}");
+                return Err(Problem::new(wrong, "a serial port", "serial://?usb=0403:6001"));
+            }
+        };
+        if cfg!(unix) && !is_missing && !place.starts_with('/') {
             return Err(Problem::new(
                 format!("`{place}` is not an absolute path: it takes three slashes"),
                 "a serial port",
                 format!("serial:///{place}"),
             ));
         }
-        let understood = format!("a serial port, device `{place}`");
+        let understood = format!("a serial port, device `{port}`");
         if options.listen {
             return Err(Problem::new(
                 "a serial port does not listen: leave `listen` away",
@@ -158,8 +229,7 @@ impl Address {
                 "framing=stream loses its place for good when a byte is lost, which a serial port may do";
             return Err(Problem::new(wrong, understood, EXAMPLE));
         }
-        let carrier = Carrier::Serial { path: place.to_owned() };
-        Ok(Self { carrier, serial_framing: true, baud: options.baud })
+        Ok(Self { carrier: Carrier::Serial { port }, serial_framing: true, baud: options.baud })
     }
 }
 
@@ -188,7 +258,18 @@ impl fmt::Display for Address {
                     options.push("framing=serial".to_owned());
                 }
             }
-            Carrier::Serial { path } => write!(f, "serial://{path}")?,
+            Carrier::Unix { path, listen } => {
+                write!(f, "unix://{path}")?;
+                if *listen {
+                    options.push("listen".to_owned());
+                }
+            }
+            Carrier::Serial { port: Port::Path(path) } => write!(f, "serial://{path}")?,
+            Carrier::Serial { port: Port::Usb { vendor, product, serial } } => {
+                f.write_str("serial://")?;
+                let serial = serial.iter().map(|serial| format!(":{serial}")).collect::<String>();
+                options.push(format!("usb={vendor:04x}:{product:04x}{serial}"));
+            }
         }
         options.extend(self.baud.map(|baud| format!("baud={baud}")));
         if options.is_empty() { Ok(()) } else { write!(f, "?{}", options.join("&")) }
@@ -201,6 +282,7 @@ struct Stated {
     listen: bool,
     serial_framing: Option<bool>,
     baud: Option<u32>,
+    usb: Option<Port>,
 }
 
 impl Stated {
@@ -218,10 +300,12 @@ impl Stated {
                     return Err(Problem::new(wrong, "", "tcp://0.0.0.0:4100?listen"));
                 }
                 ("baud", value) => stated.baud.replace(parse_baud(value)?).is_some(),
+                ("usb", value) => stated.usb.replace(parse_usb(value)?).is_some(),
                 ("framing", value) => stated.serial_framing.replace(parse_framing(value)?).is_some(),
                 _ => {
-                    let wrong =
-                        format!("`{name}` is not an option; there are listen, baud=N and framing=serial");
+                    let wrong = format!(
+                        "`{name}` is not an option; there are listen, baud=N, usb=VID:PID and framing=serial"
+                    );
                     return Err(Problem::new(wrong, "", EXAMPLES));
                 }
             };
@@ -241,6 +325,24 @@ fn parse_baud(value: Option<&str>) -> Result<u32, Problem> {
             format!("`baud` is bits per second, a whole number from 1, and not `{value}`"),
             "",
             "serial:///dev/ttyUSB0?baud=921600",
+        )),
+    }
+}
+
+fn parse_usb(value: Option<&str>) -> Result<Port, Problem> {
+    let value = value.unwrap_or_default();
+    let mut parts = value.splitn(3, ':');
+    let mut number = || parts.next().and_then(|part| u16::from_str_radix(part, 16).ok());
+    match (number(), number(), parts.next()) {
+        (Some(vendor), Some(product), serial) if serial != Some("") => {
+            Ok(Port::Usb { vendor, product, serial: serial.map(str::to_owned) })
+        }
+        _ => Err(Problem::new(
+            format!(
+                "`usb` is vendor and product in hexadecimal, and perhaps a serial number, and not `{value}`"
+            ),
+            "",
+            "serial://?usb=0403:6001&baud=921600",
         )),
     }
 }
@@ -325,7 +427,7 @@ impl Problem {
         } else {
             EXAMPLES.to_owned()
         };
-        Self::new("an address begins with tcp:// or serial://", "", example)
+        Self::new("an address begins with tcp://, unix:// or serial://", "", example)
     }
 }
 
@@ -360,6 +462,10 @@ mod tests {
             "tcp://gateway:4100?listen&framing=serial&baud=9600",
             "serial:///dev/ttyUSB0",
             "serial:///dev/serial/by-id/usb-x?baud=921600",
+            "serial://?usb=0403:6001",
+            "serial://?usb=2e8a:000a:E660:58&baud=921600",
+            "unix:///run/a.sock",
+            "unix:///run/a.sock?listen",
         ] {
             assert_eq!(text.parse::<Address>().expect(text).to_string(), text);
         }
@@ -384,8 +490,15 @@ mod tests {
             ("tcp://h:1?listen=yes", ["`listen` takes no value", "`yes`", "?listen"]),
             ("tcp://h:1?listen&listen", ["`listen` is there twice", "", "tcp://"]),
             ("tcp://h:1?framing=cobs", ["`framing` is serial or stream", "`cobs`", "framing=serial"]),
-            ("udp://h:1", ["`udp` is not a scheme", "tcp or serial", "tcp://"]),
-            ("h:4100", ["begins with tcp:// or serial://", "", "A right one: tcp://h:4100"]),
+            ("http://h:1", ["`http` is not a scheme", "tcp, unix or serial", "tcp://"]),
+            ("unix://", ["the path is missing", "a Unix socket", "unix:///"]),
+            ("unix://run/a", ["three slashes", "a Unix socket", "unix:///run/a"]),
+            ("unix:///run/a?baud=9600", ["leave `baud`", "`/run/a`", "unix:///"]),
+            ("serial://?usb=0403", ["vendor and product in hexadecimal", "`0403`", "usb=0403:6001"]),
+            ("serial://?usb=0403:6001:", ["vendor and product", "`0403:6001:`", "usb="]),
+            ("serial:///dev/x?usb=0403:6001", ["both say which port", "USB 0403:6001", "usb="]),
+            ("tcp://h:1?usb=0403:6001", ["`usb` is for serial ports", "", "serial://"]),
+            ("h:4100", ["begins with tcp://, unix:// or serial://", "", "A right one: tcp://h:4100"]),
             ("/dev/ttyUSB0", ["begins with", "", "A right one: serial:///dev/ttyUSB0"]),
             ("", ["begins with", "", "serial://"]),
             ("serial://", ["the device is missing", "a serial port", "serial:///dev/ttyUSB0"]),

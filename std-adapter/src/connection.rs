@@ -1,33 +1,25 @@
 //! Opening connections, ending them, and everything that is not about one route.
 
-use std::io;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use tieline::{
-    CloseReason, Config, Endpoint, IntentOptions, InterestOptions, Message, Peer, Route, RouteName, RttStats,
-    ServiceOptions, Stats,
+    CloseReason, IntentOptions, InterestOptions, Message, Peer, Route, RouteName, RttStats, ServiceOptions,
+    Stats,
 };
 
-use crate::address::Address;
+use crate::dialer::Dialer;
 use crate::driver::{Shared, Stop};
 use crate::engine::Engine;
-use crate::error::{Ended, Error, is_transient};
+use crate::error::{Ended, Error};
 use crate::events::Events;
 use crate::handles::{
     Caller, Publisher, RawCaller, RawPublisher, RawResponder, RawSubscriber, Responder, Subscriber,
 };
-use crate::link::{self, Line};
-use crate::listener::Listener;
 use crate::options::Options;
-use crate::storage::Boxed;
-use crate::writer::Writer;
+use crate::reception::Reception;
 
-/// A first dial is tried again that often.
-const DIAL_AGAIN: Duration = Duration::from_millis(100);
-/// Two ends of one process have found each other by then.
-const PAIR_LIMIT: Duration = Duration::from_secs(5);
 /// How long to wait, at the most, for the peer to close the line after us.
 const LINGER: Duration = Duration::from_millis(500);
 /// The same when the last handle is dropped without a word.
@@ -37,7 +29,7 @@ const LINGER_DROP: Duration = Duration::from_millis(100);
 /// clone and handle are gone: then the peer is told, and nothing is waited for but that, for 100 ms at the most.
 #[derive(Debug, Clone)]
 pub struct Connection {
-    inner: Arc<Inner>,
+    pub(crate) inner: Arc<Inner>,
 }
 
 /// Lives as long as anybody has a handle.
@@ -45,105 +37,19 @@ pub struct Connection {
 pub(crate) struct Inner {
     pub(crate) shared: Arc<Shared>,
     pub(crate) options: Options,
-    keeper: Option<JoinHandle<()>>,
+    pub(crate) keeper: Option<JoinHandle<()>>,
+    pub(crate) source: Source,
 }
 
-/// Opening and closing.
+/// Who brings lines, if anybody does who belongs to the connection.
+#[derive(Debug, Default)]
+pub(crate) struct Source {
+    pub(crate) _dialer: Option<Dialer>,
+    pub(crate) _reception: Option<Reception>,
+}
+
+/// Closing.
 impl Connection {
-    /// Goes to an address, or waits at it for one peer, until there is a session. What fails for a reason that may
-    /// pass is tried again every 100 ms for as long as [`Options::timeout`] allows.
-    ///
-    /// # Errors
-    /// [`Error::NoPeer`] when the time is over, [`Error::Open`] when trying again makes no sense, [`Error::Ended`]
-    /// when who answers cannot be talked to.
-    pub fn open(address: &Address, options: Options) -> Result<Self, Error> {
-        if address.listens() {
-            return Listener::bind(address)?.accept(options);
-        }
-        let begin = Instant::now();
-        let limit = options.timeout.unwrap_or(Options::DIAL_TIMEOUT);
-        let deadline = begin + limit;
-        loop {
-            let left = deadline.saturating_duration_since(Instant::now());
-            let last = match Line::dial(address, left) {
-                Ok(line) => match Self::establish(line, options, Some(deadline)) {
-                    Err(Error::Ended(ended)) if ended.is_transient() => ended.to_string(),
-                    Err(Error::NoPeer { last, .. }) => last,
-                    other => return other,
-                },
-                Err(error) if is_transient(&error) => error.to_string(),
-                Err(error) => return Err(Error::Open { address: address.clone(), cause: Arc::new(error) }),
-            };
-            if Instant::now() + DIAL_AGAIN >= deadline {
-                return Err(Error::NoPeer { address: Some(address.clone()), waited: begin.elapsed(), last });
-            }
-            std::thread::sleep(DIAL_AGAIN);
-        }
-    }
-
-    /// Two connections of this process that are each other's peer.
-    ///
-    /// # Errors
-    /// [`Error::System`], or what is wrong with the options.
-    pub fn pair(a: Options, b: Options) -> Result<(Self, Self), Error> {
-        let (line_a, line_b) = link::pair().map_err(system)?;
-        let (a, b) = (Self::begin(line_a, a)?, Self::begin(line_b, b)?);
-        let deadline = Some(Instant::now() + PAIR_LIMIT);
-        a.wait_established(deadline)?;
-        b.wait_established(deadline)?;
-        Ok((a, b))
-    }
-
-    pub(crate) fn establish(line: Line, options: Options, deadline: Option<Instant>) -> Result<Self, Error> {
-        let connection = Self::begin(line, options)?;
-        connection.wait_established(deadline)?;
-        Ok(connection)
-    }
-
-    /// Starts an endpoint and its keeper on a line.
-    fn begin(line: Line, options: Options) -> Result<Self, Error> {
-        let mut nonce = [0; 8];
-        getrandom::fill(&mut nonce).map_err(|error| system(io::Error::other(error.to_string())))?;
-        let epoch = Instant::now();
-        let mut endpoint = Endpoint::new(Boxed::new(&options));
-        let config = Config {
-            ping_interval: options.ping_interval,
-            silence: options.silence,
-            resume_for: if line.link.lossless { Duration::ZERO } else { options.resume_for },
-            ..Config::new(options.name)
-        };
-        endpoint.start(config, u64::from_le_bytes(nonce));
-        endpoint.handle_connect(tieline::Instant::ZERO, line.link).map_err(Error::Options)?;
-        let writer = Writer::new(&line, endpoint.transmit_max());
-        let shared = Arc::new(Shared::new(epoch, line, Engine::new(endpoint, writer)).map_err(system)?);
-        let keeper = std::thread::Builder::new().name("tieline".to_owned()).spawn({
-            let shared = Arc::clone(&shared);
-            move || shared.keep()
-        });
-        let keeper = Some(keeper.map_err(system)?);
-        Ok(Self { inner: Arc::new(Inner { shared, options, keeper }) })
-    }
-
-    fn wait_established(&self, deadline: Option<Instant>) -> Result<(), Error> {
-        let begin = Instant::now();
-        let established = self.shared().wait(deadline, |engine| engine.established.then_some(()));
-        established.map_err(|stop| match stop {
-            Stop::Ended(ended) => Error::Ended(ended),
-            Stop::TimedOut => {
-                let engine = self.shared().lock();
-                let last = if !engine.hint.is_empty() {
-                    engine.hint.clone()
-                } else if engine.endpoint.stats().bytes_in == 0 {
-                    "the line is open, but not one byte came: does the peer run, and are its lines the right way round?"
-                        .to_owned()
-                } else {
-                    "something came, but no answer to the greeting".to_owned()
-                };
-                Error::NoPeer { address: None, waited: begin.elapsed(), last }
-            }
-        })
-    }
-
     /// Waits until every reliable message that was published is taken by the peer's application, and everything else
     /// is handed to the operating system.
     ///
@@ -185,8 +91,8 @@ impl Connection {
         let told = |engine: &Engine| {
             engine.is_written() && !engine.endpoint.wants_transmit() && engine.endpoint.unacknowledged() == 0
         };
-        // Such a line may be dead for a while and come back: worth waiting for as long as there is a session.
-        let told_by = if self.shared().line.link.lossless { Some(linger(until)) } else { until };
+        // Other lines may be dead for a while and come back: worth waiting for as long as there is a session.
+        let told_by = if self.has_lossless_line() { Some(linger(until)) } else { until };
         let _ = self.shared().wait_sent(told_by, told);
         let mut engine = self.shared().lock();
         if engine.over.is_some() {
@@ -199,6 +105,12 @@ impl Connection {
         self.shared().drain(until);
         self.shared().linger(until);
         flushed
+    }
+
+    /// Whether nothing that was written can be lost on the way.
+    fn has_lossless_line(&self) -> bool {
+        let engine = self.shared().lock();
+        engine.endpoint.is_established() && engine.line.as_ref().is_some_and(|line| line.link.lossless)
     }
 
     /// How the connection ended, if it did.
@@ -338,12 +250,22 @@ impl Connection {
     pub(crate) fn shared(&self) -> &Shared {
         &self.inner.shared
     }
+
+    pub(crate) fn shared_arc(&self) -> &Arc<Shared> {
+        &self.inner.shared
+    }
+
+    /// Whether there was a session with the peer.
+    pub(crate) fn is_established(&self) -> bool {
+        self.shared().lock().established
+    }
 }
 
 impl Drop for Inner {
     fn drop(&mut self) {
         let mut engine = self.shared.lock();
         engine.abandoned = true;
+        engine.line_news = true;
         let closes = engine.over.is_none() && engine.established;
         if closes {
             engine = self.shared.pump(engine).0;
@@ -358,7 +280,11 @@ impl Drop for Inner {
             self.shared.drain(until);
             self.shared.linger(until);
         }
-        self.shared.line.finish();
+        let line = self.shared.lock().set_line(None);
+        if let Some(line) = line {
+            line.finish();
+        }
+        self.source = Source::default();
         if let Some(keeper) = self.keeper.take() {
             // It never panics, and if it did it could do no harm here.
             let _ = keeper.join();
@@ -378,8 +304,4 @@ impl From<Stop> for Error {
 /// A limit that is too far away is none.
 pub(crate) fn deadline(limit: Duration) -> Option<Instant> {
     Instant::now().checked_add(limit)
-}
-
-fn system(error: io::Error) -> Error {
-    Error::System(Arc::new(error))
 }

@@ -11,14 +11,15 @@
 //! more to send that the line would take, or sees to it that a driver waits for the line to take more.
 
 use std::io;
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use tieline::CloseReason;
+use tieline::{CloseReason, ConnectError};
 
+use crate::bell::Bell;
 use crate::engine::{Driver, Engine};
 use crate::error::Ended;
-use crate::link::{Line, Step};
+use crate::link::{self, Line, Step};
 use crate::waker::Waker;
 use crate::writer::Rest;
 
@@ -31,12 +32,15 @@ const GRACE: Duration = Duration::from_millis(20);
 pub(crate) struct Shared {
     /// The endpoint's time is counted from here.
     epoch: Instant,
-    pub(crate) line: Line,
     engine: Mutex<Engine>,
     /// For threads that wait while another one drives.
     news: Condvar,
     /// For the keeper alone.
     call_keeper: Condvar,
+    /// For whoever looks for lines.
+    line_news: Condvar,
+    /// Of the listener that the peer came to.
+    bell: Option<Arc<Bell>>,
     /// Interrupts the driver's wait for the line, unless that is the keeper.
     waker: Waker,
     /// Interrupts the keeper's wait for the line. One of its own, so that no relief takes its wake-up away.
@@ -53,13 +57,14 @@ pub(crate) enum Stop {
 pub(crate) type Guard<'a> = MutexGuard<'a, Engine>;
 
 impl Shared {
-    pub(crate) fn new(epoch: Instant, line: Line, engine: Engine) -> io::Result<Self> {
+    pub(crate) fn new(epoch: Instant, engine: Engine, bell: Option<Arc<Bell>>) -> io::Result<Self> {
         Ok(Self {
             epoch,
-            line,
             engine: Mutex::new(engine),
             news: Condvar::new(),
             call_keeper: Condvar::new(),
+            line_news: Condvar::new(),
+            bell,
             waker: Waker::new()?,
             keeper_waker: Waker::new()?,
         })
@@ -69,11 +74,16 @@ impl Shared {
         self.engine.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Before it is shared.
+    pub(crate) fn engine_mut(&mut self) -> &mut Engine {
+        self.engine.get_mut().unwrap_or_else(PoisonError::into_inner)
+    }
+
     pub(crate) fn now(&self) -> tieline::Instant {
         tieline::Instant::from_micros(u64::try_from(self.epoch.elapsed().as_micros()).unwrap_or(u64::MAX))
     }
 
-    fn clock(&self, at: tieline::Instant) -> Instant {
+    pub(crate) fn clock(&self, at: tieline::Instant) -> Instant {
         self.epoch + Duration::from_micros(at.as_micros())
     }
 
@@ -102,7 +112,7 @@ impl Shared {
         };
         if drives {
             engine.driver = Driver::Nobody;
-            if !self.line.link.lossless {
+            if engine.line.as_ref().is_some_and(|line| !line.link.lossless) {
                 // What is not acknowledged is sent again: say at once that it has come.
                 engine = self.pump(engine).0;
                 self.nudge(&mut engine);
@@ -162,6 +172,96 @@ impl Shared {
         self.wake_driver(engine);
         engine.urgent |= engine.over.is_some();
         self.call_keeper.notify_one();
+        self.pass_on(engine);
+    }
+
+    /// Gives the connection a line, unless it is over or, if `needed`, has one that works by now. `heard` was read from it.
+    ///
+    /// # Errors
+    /// The options make an endpoint that cannot work on it.
+    pub(crate) fn attach(&self, line: Line, heard: &[u8], needed: bool) -> Result<(), ConnectError> {
+        let mut engine = self.lock();
+        if engine.over.is_some() || engine.abandoned {
+            return Ok(());
+        }
+        if needed && engine.endpoint.is_established() {
+            return Ok(());
+        }
+        let old = engine.attach(self.now(), line, heard)?;
+        self.announce(&mut engine);
+        drop(engine);
+        // Closing may take a while.
+        drop(old);
+        Ok(())
+    }
+
+    /// Ends the connection from outside.
+    pub(crate) fn end(&self, ended: Ended) {
+        let mut engine = self.lock();
+        engine.end(ended);
+        // What is in doubt is so for good.
+        engine.endpoint.close(0);
+        engine.digest();
+        self.announce(&mut engine);
+    }
+
+    pub(crate) fn is_over(&self) -> bool {
+        self.lock().over.is_some()
+    }
+
+    /// Whether there is a line, and a session on it or the hope for one.
+    pub(crate) fn has_working_line(&self) -> bool {
+        let engine = self.lock();
+        engine.line.is_some() && engine.in_vain_at.is_none_or(|at| at > Instant::now())
+    }
+
+    /// Since when it has no line.
+    pub(crate) fn without_line(&self) -> Option<Instant> {
+        let engine = self.lock();
+        engine.without_line.filter(|_| engine.over.is_none())
+    }
+
+    /// When something came last.
+    pub(crate) fn heard_at(&self) -> Instant {
+        self.clock(self.lock().heard)
+    }
+
+    /// What was seen of somebody who is no peer, while there is none.
+    pub(crate) fn hint(&self, text: &str) {
+        let mut engine = self.lock();
+        if engine.line.is_none() {
+            engine.hint = text.to_owned();
+        }
+    }
+
+    /// Waits until there is news of lines, or until then.
+    pub(crate) fn await_line_news<'a>(&'a self, mut engine: Guard<'a>, until: Option<Instant>) -> Guard<'a> {
+        if std::mem::take(&mut engine.line_news) {
+            return engine;
+        }
+        engine.searcher_waits = true;
+        let mut engine = match until {
+            None => self.line_news.wait(engine).unwrap_or_else(PoisonError::into_inner),
+            Some(until) => {
+                let left = until.saturating_duration_since(Instant::now());
+                self.line_news.wait_timeout(engine, left).unwrap_or_else(PoisonError::into_inner).0
+            }
+        };
+        engine.searcher_waits = false;
+        engine.line_news = false;
+        engine
+    }
+
+    /// Tells those outside of the connection that have to do with it.
+    fn pass_on(&self, engine: &mut Engine) {
+        if engine.line_news && std::mem::take(&mut engine.searcher_waits) {
+            self.line_news.notify_one();
+        }
+        if std::mem::take(&mut engine.ring)
+            && let Some(bell) = &self.bell
+        {
+            bell.ring();
+        }
     }
 
     /// Becomes the driver if nobody drives, or if the keeper does and waits for the line.
@@ -231,15 +331,16 @@ impl Shared {
         if due {
             engine.endpoint.handle_timeout(now);
             engine.digest();
-            self.tell(&engine);
+            self.tell(&mut engine);
         }
         let (mut engine, progress) = self.pump(engine);
         // What was due may be what the driver itself waits for.
         if progress || due || engine.over.is_some() {
             self.finish(&engine);
-            self.tell(&engine);
+            self.tell(&mut engine);
             return engine;
         }
+        let (line, line_turn) = (engine.line.clone(), engine.line_turn);
         if !engine.more {
             let (turn, waker) = (engine.turn, self.waker_of(engine.driver));
             let rest = engine.rest();
@@ -248,7 +349,7 @@ impl Shared {
             engine.polls_until = until;
             engine.polls_output = rest == Rest::Blocked;
             drop(engine);
-            let ready = self.line.wait(rest == Rest::Blocked, waker.fd(), until);
+            let ready = link::wait(line.as_deref(), rest == Rest::Blocked, waker.fd(), until);
             if ready.woken {
                 waker.drain();
             }
@@ -261,7 +362,10 @@ impl Shared {
                 return engine;
             }
         }
-        self.read(engine)
+        match line {
+            Some(line) if engine.line_turn == line_turn => self.read(engine, &line),
+            _ => engine,
+        }
     }
 
     /// When the driver must look again though nothing comes.
@@ -278,29 +382,33 @@ impl Shared {
     }
 
     /// Reads once and feeds what came.
-    fn read<'a>(&'a self, mut engine: Guard<'a>) -> Guard<'a> {
+    fn read<'a>(&'a self, mut engine: Guard<'a>, line: &Line) -> Guard<'a> {
         let Some(mut input) = engine.input.take() else { return engine };
+        let line_turn = engine.line_turn;
         drop(engine);
-        let step = self.line.read(&mut input);
+        let step = line.read(&mut input);
         let mut engine = self.lock();
         let now = self.now();
-        engine.more = false;
-        match step {
-            Ok(Step::Moved(n)) => {
-                engine.more = n == input.len();
-                engine.feed(now, input.get(..n).unwrap_or_default());
-            }
-            Ok(Step::NotNow) => {
-                if engine.writer.as_ref().is_some_and(|writer| writer.broken) {
-                    engine.lose(now, None);
+        // Another line may have taken its place meanwhile.
+        if engine.line_turn == line_turn {
+            engine.more = false;
+            match step {
+                Ok(Step::Moved(n)) => {
+                    engine.more = n == input.len();
+                    engine.feed(now, input.get(..n).unwrap_or_default());
                 }
+                Ok(Step::NotNow) => {
+                    if engine.writer.as_ref().is_some_and(|writer| writer.broken) {
+                        engine.lose(now, None);
+                    }
+                }
+                Ok(Step::End) => engine.lose(now, None),
+                Err(error) => engine.lose(now, Some(error)),
             }
-            Ok(Step::End) => engine.lose(now, None),
-            Err(error) => engine.lose(now, Some(error)),
         }
         engine.input = Some(input);
         self.finish(&engine);
-        self.tell(&engine);
+        self.tell(&mut engine);
         engine
     }
 
@@ -310,16 +418,17 @@ impl Shared {
             // Whoever closes, or must tell the peer its version, has something to send first.
             None | Some(Ended::Closed(CloseReason::Local | CloseReason::VersionMismatch { .. })) => {}
             Some(_) => {
-                self.line.finish();
+                engine.line.as_ref().map(|line| line.finish());
             }
         }
     }
 
     /// Tells the threads that stand by that there is news.
-    fn tell(&self, engine: &Engine) {
+    fn tell(&self, engine: &mut Engine) {
         if engine.waiters > 0 {
             self.news.notify_all();
         }
+        self.pass_on(engine);
     }
 
     /// Writes what the endpoint wants to send, unless another thread is at it. Returns whether something was written.
@@ -330,22 +439,25 @@ impl Shared {
         }
         let Some(mut writer) = engine.writer.take() else { return (engine, false) };
         let mut progress = false;
-        loop {
-            writer.fill(&mut engine.endpoint, self.now(), &self.line);
+        while let Some(line) = engine.line.clone() {
+            let line_turn = engine.line_turn;
+            writer.begin(Some(&line), line_turn);
+            writer.fill(&mut engine.endpoint, self.now(), &line);
             if writer.is_empty() {
                 break;
             }
             drop(engine);
-            let written = writer.write(&self.line);
+            let written = writer.write(&line);
             engine = self.lock();
             progress |= !matches!(written, Ok(0));
-            if writer.broken || !writer.is_empty() {
+            if engine.line_turn == line_turn && (writer.broken || !writer.is_empty()) {
                 break;
             }
         }
+        writer.begin(engine.line.as_deref(), engine.line_turn);
         engine.writer = Some(writer);
         if progress && engine.flushing > 0 {
-            self.tell(&engine);
+            self.tell(&mut engine);
             self.wake_driver(&engine);
         }
         (engine, progress)
@@ -386,7 +498,7 @@ impl Shared {
         }
         engine.driver = Driver::Nobody;
         engine.polling = false;
-        self.tell(&engine);
+        self.tell(&mut engine);
         engine
     }
 
@@ -407,6 +519,7 @@ impl Shared {
         let mut engine = self.lock();
         loop {
             engine = self.pump(engine).0;
+            let Some(line) = engine.line.clone() else { return };
             let rest = engine.rest();
             let broken = engine.writer.as_ref().is_some_and(|writer| writer.broken);
             let left = !engine.is_written() || rest != Rest::Idle;
@@ -417,7 +530,7 @@ impl Shared {
             match rest {
                 Rest::Blocked => {
                     self.waker.drain();
-                    self.line.wait(true, self.waker.fd(), Some(deadline));
+                    link::wait(Some(&line), true, self.waker.fd(), Some(deadline));
                 }
                 Rest::Paced(until) => pause(until.min(deadline)),
                 // Another thread writes, and will be done in a moment.
@@ -429,17 +542,18 @@ impl Shared {
 
     /// Waits until the peer has closed the line, too: what we sent last is then certainly with it.
     pub(crate) fn linger(&self, deadline: Instant) {
-        if !self.line.finish() {
+        let Some(line) = self.lock().line.clone() else { return };
+        if !line.finish() {
             return;
         }
         let mut sink = [0; 4096];
         while deadline > Instant::now() {
-            match self.line.read(&mut sink) {
+            match line.read(&mut sink) {
                 Ok(Step::Moved(_)) => {}
                 Ok(Step::End) | Err(_) => return,
                 Ok(Step::NotNow) => {
                     self.waker.drain();
-                    self.line.wait(false, self.waker.fd(), Some(deadline));
+                    link::wait(Some(&line), false, self.waker.fd(), Some(deadline));
                 }
             }
         }

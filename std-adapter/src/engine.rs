@@ -1,16 +1,20 @@
-//! What the threads of a connection share: the endpoint, and who is doing what. All of it lies under one lock.
+//! What the threads of a connection share: the endpoint, its line, and who is doing what. All of it lies under one lock.
 //!
 //! Invariant: `over` is set once and for good, after everything that came before the end was fed to the
-//! endpoint; messages and answers that were not taken can still be taken then.
+//! endpoint; messages and answers that were not taken can still be taken then. What comes from a line is fed only while it
+//! is *the* line, so bytes of one that was replaced are dropped.
+//!
+//! What an event of the endpoint means for the connection is in [`digest`](super::digest).
 
 use std::io;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use tieline::{CloseReason, Endpoint, Event as Core, FailReason, LostReason, RouteId, RouteName};
+use tieline::{ConnectError, Endpoint, LostReason, RouteId, RouteName};
 
 use crate::error::Ended;
 use crate::event::{Event, Unread};
+use crate::link::Line;
 use crate::storage::Boxed;
 use crate::writer::{Rest, Writer};
 
@@ -24,16 +28,62 @@ pub(crate) enum Driver {
     Keeper,
 }
 
+/// What becomes of the connection when its line is lost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Outlook {
+    /// It ends: nobody brings another line.
+    Ends,
+    /// It waits for as long as its session is kept: the peer may come back to where it was listened for.
+    MayReturn,
+    /// It waits, and somebody looks for another line, or listens for one.
+    Returns,
+}
+
+/// A line on which there is no session after so long is worth another try: twice the protocol's slowest greeting, and time for
+/// the answers.
+pub(crate) const HANDSHAKE: Duration = Duration::from_secs(3);
+
+/// A peer declares all it has when a session begins; by then it has come through, be it repeated once.
+const DECLARATIONS: Duration = Duration::from_secs(1);
+
 #[derive(Debug)]
 pub(crate) struct Engine {
     pub(crate) endpoint: Endpoint<Boxed>,
+    pub(crate) outlook: Outlook,
     /// How the connection ended.
     pub(crate) over: Option<Ended>,
+    /// There was a session once.
     pub(crate) established: bool,
+    /// There is one, with a line or without, as far as the application was told.
+    pub(crate) in_session: bool,
+    /// The application was told that a session is looked for.
+    pub(crate) connecting: bool,
+    /// Sessions so far, and when the last one began.
+    pub(crate) sessions: u64,
+    pub(crate) session_began: Instant,
+    /// How often a handshake was completed: a line has worked.
+    pub(crate) handshakes: u64,
     /// What the peer is thought to be doing while there is no session yet.
     pub(crate) hint: String,
     pub(crate) unread: Unread,
     pub(crate) routes: Vec<Declared>,
+
+    /// Absent while there is none.
+    pub(crate) line: Option<Arc<Line>>,
+    /// Counts lines, gone ones included, so that one who was reading or writing another one notices.
+    pub(crate) line_turn: u64,
+    /// When another line is to be tried, since there is no session on this one.
+    pub(crate) in_vain_at: Option<Instant>,
+    /// Since when there is no line.
+    pub(crate) without_line: Option<Instant>,
+    /// When bytes came last.
+    pub(crate) heard: tieline::Instant,
+    /// Whoever looks for lines has to look at it all anew.
+    pub(crate) line_news: bool,
+    /// It waits for that.
+    pub(crate) searcher_waits: bool,
+    /// The listener that waits for this connection to be established has to look.
+    pub(crate) ring: bool,
 
     pub(crate) driver: Driver,
     /// Counts who became driver, so that one who was relieved while it waited notices.
@@ -104,14 +154,29 @@ impl Declared {
 const INPUT: usize = 64 * 1024;
 
 impl Engine {
-    pub(crate) fn new(endpoint: Endpoint<Boxed>, writer: Writer) -> Self {
+    pub(crate) fn new(endpoint: Endpoint<Boxed>, outlook: Outlook) -> Self {
+        let writer = Writer::new(endpoint.transmit_max());
         Self {
             endpoint,
+            outlook,
             over: None,
             established: false,
+            in_session: false,
+            connecting: false,
+            sessions: 0,
+            session_began: Instant::now(),
+            handshakes: 0,
             hint: String::new(),
             unread: Unread::default(),
             routes: Vec::new(),
+            line: None,
+            line_turn: 0,
+            in_vain_at: None,
+            without_line: Some(Instant::now()),
+            heard: tieline::Instant::ZERO,
+            line_news: false,
+            searcher_waits: false,
+            ring: false,
             driver: Driver::Nobody,
             turn: 0,
             polling: false,
@@ -121,35 +186,80 @@ impl Engine {
             waiters: 0,
             flushing: 0,
             keeper_asleep: false,
-            // There is a greeting to send.
-            urgent: true,
+            urgent: false,
             abandoned: false,
             taken: 0,
             writer: Some(Box::new(writer)),
             input: Some(vec![0; INPUT].into()),
         }
     }
+}
+
+/// Lines come and go.
+impl Engine {
+    /// A line is there; `heard` was read from it already. The one before is returned, to be closed without the lock.
+    pub(crate) fn attach(
+        &mut self,
+        now: tieline::Instant,
+        line: Line,
+        heard: &[u8],
+    ) -> Result<Option<Arc<Line>>, ConnectError> {
+        self.endpoint.handle_connect(now, line.link)?;
+        let old = self.set_line(Some(Arc::new(line)));
+        self.in_vain_at = Instant::now().checked_add(HANDSHAKE);
+        self.hint.clear();
+        // There is a greeting to send.
+        self.urgent = true;
+        self.digest();
+        self.feed(now, heard);
+        Ok(old)
+    }
+
+    /// The line is gone.
+    pub(crate) fn lose(&mut self, now: tieline::Instant, cause: Option<io::Error>) {
+        self.set_line(None);
+        self.endpoint.handle_disconnect(now);
+        let cause = cause.map(Arc::new);
+        self.digest_with(cause.as_ref());
+        if self.outlook == Outlook::Ends {
+            self.end(Ended::Lost { reason: LostReason::LinkDown, cause });
+            // There will be no other line for the session: what is in doubt is so for good.
+            self.endpoint.close(0);
+            self.digest();
+        } else if let Some(cause) = cause {
+            self.hint = cause.to_string();
+        }
+    }
+
+    pub(crate) fn set_line(&mut self, line: Option<Arc<Line>>) -> Option<Arc<Line>> {
+        self.without_line = line.is_none().then(Instant::now);
+        self.in_vain_at = None;
+        self.line_turn += 1;
+        self.more = false;
+        self.line_news = true;
+        // If another thread has it, that one will notice.
+        if let Some(writer) = &mut self.writer {
+            writer.begin(line.as_deref(), self.line_turn);
+        }
+        std::mem::replace(&mut self.line, line)
+    }
 
     /// Bytes have come.
     pub(crate) fn feed(&mut self, now: tieline::Instant, mut bytes: &[u8]) {
-        while !bytes.is_empty() && self.over.is_none() {
+        if !bytes.is_empty() {
+            self.heard = now;
+        }
+        let turn = self.line_turn;
+        while !bytes.is_empty() && self.over.is_none() && self.line_turn == turn {
             let taken = self.endpoint.handle_input(now, bytes);
             bytes = bytes.get(taken.max(1)..).unwrap_or_default();
             self.digest();
         }
     }
+}
 
-    /// The line is gone.
-    pub(crate) fn lose(&mut self, now: tieline::Instant, cause: Option<io::Error>) {
-        self.endpoint.handle_disconnect(now);
-        let cause = cause.map(Arc::new);
-        self.digest_with(cause.as_ref());
-        self.end(Ended::Lost { reason: LostReason::LinkDown, cause });
-        // There will be no other line for the session: what is in doubt is so for good.
-        self.endpoint.close(0);
-        self.digest();
-    }
-
+/// The end.
+impl Engine {
     /// Takes all interests back: the peer is told exactly what was taken, and that nothing more will be.
     pub(crate) fn stop_reading(&mut self) {
         for declared in &self.routes {
@@ -163,89 +273,21 @@ impl Engine {
     pub(crate) fn close(&mut self, code: u32) {
         self.endpoint.close(code);
         self.digest();
-        self.end(Ended::Closed(CloseReason::Local));
+        self.end(Ended::Closed(tieline::CloseReason::Local));
     }
 
     pub(crate) fn end(&mut self, ended: Ended) {
         if self.over.is_none() {
             self.unread.push(Event::Ended(ended.clone()));
             self.over = Some(ended);
+            self.line_news = true;
+            self.ring = true;
         }
     }
+}
 
-    /// Makes of the endpoint's events ours.
-    pub(crate) fn digest(&mut self) {
-        self.digest_with(None);
-    }
-
-    fn digest_with(&mut self, cause: Option<&Arc<io::Error>>) {
-        while let Some(event) = self.endpoint.poll_event() {
-            match event {
-                Core::Connecting => {}
-                Core::Degraded(reason @ (LostReason::Framing | LostReason::LinkDown)) => {
-                    self.end(Ended::Lost { reason, cause: cause.cloned() });
-                }
-                Core::Degraded(_) => self.unread.push(Event::Degraded),
-                Core::Established { resumed } => {
-                    self.established = true;
-                    let peer = self.endpoint.peer().map(|peer| peer.name.as_str().to_owned());
-                    self.unread.push(Event::Established { peer: peer.unwrap_or_default(), resumed });
-                }
-                Core::Lost(reason) => self.on_lost(reason, cause.cloned()),
-                Core::Closed(reason) => self.end(Ended::Closed(reason)),
-                Core::Audience { route, present } => {
-                    self.tell(route, |route| Event::Audience { route, present });
-                }
-                Core::Publisher { route, present } => {
-                    self.tell(route, |route| Event::Publisher { route, present });
-                }
-                Core::RouteConflict { route, ours, theirs } => {
-                    self.tell(route, |route| Event::RouteConflict { route, ours, theirs });
-                }
-                Core::Delivered(ticket) => {
-                    if let Some(declared) = self.declared(ticket.route) {
-                        declared.delivered += 1;
-                    }
-                }
-                Core::Failed(ticket, reason) => {
-                    if let Some(declared) = self.declared(ticket.route) {
-                        declared.unreported += 1;
-                        match reason {
-                            FailReason::NotSent
-                            | FailReason::NoAudience
-                            | FailReason::Expired
-                            | FailReason::Superseded => declared.not_delivered += 1,
-                            FailReason::SessionLost | FailReason::PeerRestarted => declared.in_doubt += 1,
-                        }
-                    }
-                    self.tell(ticket.route, |route| Event::Failed { route, messages: 1, reason });
-                }
-                Core::Diagnosis(diagnosis) => {
-                    let tieline::Diagnosis::NoFrames { bytes } = diagnosis;
-                    self.hint =
-                        format!("{bytes} bytes came and not one intact frame: is the baud rate right?");
-                    self.unread.push(Event::Diagnosis(diagnosis));
-                }
-            }
-        }
-    }
-
-    fn on_lost(&mut self, reason: LostReason, cause: Option<Arc<io::Error>>) {
-        let ended = Ended::Lost { reason, cause };
-        // Before there is a session, the endpoint goes on asking by itself on a line that still works.
-        if self.established || matches!(reason, LostReason::Framing | LostReason::LinkDown) {
-            self.end(ended);
-        } else {
-            self.hint = ended.to_string();
-        }
-    }
-
-    fn tell(&mut self, id: RouteId, event: impl FnOnce(RouteName) -> Event) {
-        if let Some(declared) = self.routes.iter().find(|declared| declared.id == id) {
-            self.unread.push(event(*declared.name));
-        }
-    }
-
+/// Routes.
+impl Engine {
     /// Notes that there is a handle for a declaration.
     pub(crate) fn hold(&mut self, id: RouteId, name: &'static RouteName, kind: u8) {
         let endpoint = &self.endpoint;
@@ -277,7 +319,10 @@ impl Engine {
     pub(crate) fn declared(&mut self, id: RouteId) -> Option<&mut Declared> {
         self.routes.iter_mut().find(|declared| declared.id == id)
     }
+}
 
+/// Questions.
+impl Engine {
     /// Whether all that was published has reached the peer's application (reliable) or the system (best effort).
     pub(crate) fn is_flushed(&self) -> bool {
         self.endpoint.undelivered_total() == 0 && self.endpoint.unsent_best_effort() == 0 && self.is_written()
@@ -290,5 +335,17 @@ impl Engine {
 
     pub(crate) fn rest(&self) -> Rest {
         self.writer.as_ref().map_or(Rest::Idle, |writer| writer.rest)
+    }
+
+    /// Whether there is no session and there will be one.
+    pub(crate) fn awaits_peer(&self) -> bool {
+        self.over.is_none() && self.outlook != Outlook::Ends && !self.in_session
+    }
+
+    /// Whether a peer may still be telling what it declares: a new session of a connection that had one before has just
+    /// begun, or is awaited.
+    pub(crate) fn awaits_declarations(&self) -> bool {
+        let is_new = self.sessions > 1 && self.session_began.elapsed() < DECLARATIONS;
+        self.awaits_peer() || (self.over.is_none() && is_new)
     }
 }

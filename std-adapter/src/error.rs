@@ -87,7 +87,7 @@ impl fmt::Display for Error {
         match self {
             Self::Address(error) => error.fmt(f),
             Self::Route(error) => error.fmt(f),
-            Self::Open { address, cause } => write!(f, "cannot open {address}: {cause}"),
+            Self::Open { address, cause } => cannot_open(f, address, cause),
             Self::NoPeer { address, waited, last } => {
                 write!(f, "no peer answered")?;
                 if let Some(address) = address {
@@ -135,9 +135,30 @@ impl From<DecodeError> for Error {
     }
 }
 
+fn cannot_open(f: &mut fmt::Formatter<'_>, address: &Address, cause: &io::Error) -> fmt::Result {
+    write!(f, "cannot open {address}: {cause}")?;
+    match cause.kind() {
+        io::ErrorKind::PermissionDenied => f.write_str(
+            ": this user may not; on Linux serial ports belong to the group dialout (or uucp): `usermod -aG`",
+        ),
+        io::ErrorKind::AddrInUse => {
+            f.write_str(": another program is there; end it, or choose another address")
+        }
+        _ => Ok(()),
+    }
+}
+
 /// How a connection came to its end.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub enum Ended {
+    /// An address cannot be opened, for a reason that will not pass by itself.
+    Unreachable {
+        /// What was opened.
+        address: Address,
+        /// What the system said.
+        cause: Arc<io::Error>,
+    },
     /// The link or the session was lost.
     Lost {
         /// What the endpoint noticed.
@@ -154,6 +175,7 @@ impl Ended {
     #[must_use]
     pub fn is_transient(&self) -> bool {
         match self {
+            Self::Unreachable { cause, .. } => is_transient(cause),
             Self::Lost { reason, .. } => !matches!(reason, LostReason::Framing | LostReason::Loopback),
             Self::Closed(reason) => matches!(reason, CloseReason::Peer(1)),
         }
@@ -169,6 +191,7 @@ impl Ended {
 impl fmt::Display for Ended {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (reason, cause) = match self {
+            Self::Unreachable { address, cause } => return cannot_open(f, address, cause),
             Self::Closed(CloseReason::Local) => return f.write_str("the connection is closed"),
             Self::Closed(CloseReason::Peer(0)) => return f.write_str("the peer has closed the connection"),
             Self::Closed(CloseReason::Peer(1)) => return f.write_str("the peer is shutting down"),
@@ -230,6 +253,8 @@ pub enum CallError {
     Malformed,
     /// The answer could not be read.
     Decode(DecodeError),
+    /// The session was lost (the peer has started anew, or was away for too long); the request may have been handled.
+    Lost,
     /// The request could not be made.
     Request(RequestError),
     /// The connection is over; if it ended while we waited, the request may have been handled.
@@ -241,7 +266,8 @@ impl CallError {
     #[must_use]
     pub fn is_transient(&self) -> bool {
         match self {
-            Self::Busy | Self::TimedOut | Self::NoService => true,
+            Self::Busy | Self::TimedOut | Self::NoService | Self::Lost => true,
+            Self::Request(RequestError::Disconnected) => true,
             Self::Ended(ended) => ended.is_transient(),
             _ => false,
         }
@@ -263,6 +289,7 @@ impl fmt::Display for CallError {
                 f.write_str("the peer could not read the request: do both sides use the same definition?")
             }
             Self::Decode(error) => write!(f, "the answer cannot be read: {error}"),
+            Self::Lost => f.write_str("the session was lost; the request may have been handled"),
             Self::Request(error) => write!(f, "the request cannot be made: {error}"),
             Self::Ended(ended) => write!(f, "{ended}; a request under way may have been handled"),
         }

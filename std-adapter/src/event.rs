@@ -5,7 +5,7 @@
 
 use std::collections::VecDeque;
 
-use tieline::{Diagnosis, FailReason, RouteName};
+use tieline::{Diagnosis, FailReason, LostReason, RouteName};
 
 use crate::error::Ended;
 
@@ -13,6 +13,8 @@ use crate::error::Ended;
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum Event {
+    /// A line is there, or is looked for; there is no session yet.
+    Connecting,
     /// A session with the peer has begun.
     Established {
         /// The peer's name; may be empty.
@@ -20,9 +22,13 @@ pub enum Event {
         /// Whether it is the session that was [degraded](Self::Degraded), which goes on.
         resumed: bool,
     },
-    /// The peer has fallen silent, but the session is kept for a while ([`Options::resume_for`](crate::Options::resume_for)):
-    /// it goes on when the line does, without anything reliable lost or doubled.
+    /// The peer has fallen silent or the line is lost, but the session is kept for a while
+    /// ([`Options::resume_for`](crate::Options::resume_for)): it goes on when the line does, or over a new one, without anything
+    /// reliable lost or doubled.
     Degraded,
+    /// The session is lost for good, and what was under way with it has [failed](Self::Failed). A new one begins by itself when
+    /// the peer is found again, with all that is declared here.
+    Lost(LostReason),
     /// The connection is over. Nothing comes after this.
     Ended(Ended),
     /// The peer's interest in a route that we publish has come or gone.
@@ -65,10 +71,13 @@ impl Event {
     /// Whether `later` makes `self` obsolete, after `later` has taken over its count.
     fn is_replaced_by(&self, later: &mut Self) -> bool {
         match (self, later) {
-            (Self::Established { .. }, Self::Established { .. })
-            | (Self::Degraded, Self::Degraded)
-            | (Self::Established { .. }, Self::Degraded)
-            | (Self::Degraded, Self::Established { .. })
+            // How the line is now. That a session was lost in between is told besides.
+            (
+                Self::Connecting | Self::Established { .. } | Self::Degraded,
+                Self::Connecting | Self::Established { .. } | Self::Degraded,
+            )
+            | (Self::Connecting | Self::Established { .. } | Self::Degraded, Self::Lost(_))
+            | (Self::Lost(_), Self::Lost(_))
             | (Self::Ended(_), Self::Ended(_))
             | (Self::Diagnosis(_), Self::Diagnosis(_)) => true,
             (Self::Audience { route: a, .. }, Self::Audience { route: b, .. })

@@ -63,7 +63,10 @@ compile_error!(
 );
 
 mod address;
+mod bell;
 mod connection;
+mod dialer;
+mod digest;
 mod driver;
 mod engine;
 mod error;
@@ -72,7 +75,9 @@ mod events;
 mod handles;
 mod link;
 mod listener;
+mod opening;
 mod options;
+mod reception;
 mod route;
 mod storage;
 mod waker;
@@ -88,7 +93,7 @@ pub use handles::{
     Request, Responder, Subscriber,
 };
 pub use listener::Listener;
-pub use options::Options;
+pub use options::{Options, Policy};
 pub use route::route;
 pub use tieline::{
     self, CloseReason, FailReason, History, IntentOptions, InterestOptions, LostReason, Message, Named, Peer,

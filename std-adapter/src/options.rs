@@ -16,12 +16,15 @@ pub struct Options {
     pub name: &'static str,
     /// How long to wait for the peer. None: 10 s for an address that is dialled, without end for one that listens.
     pub timeout: Option<Duration>,
+    /// What happens when the line or the peer is lost.
+    pub policy: Policy,
     /// How often the line is measured and proven alive.
     pub ping_interval: Duration,
     /// How long the peer may be silent before it counts as lost. At least twice both sides' ping interval.
     pub silence: Duration,
-    /// For how long a session is kept after that, on a line that loses (serial): within it the session goes on when the
-    /// line does. Zero: not at all. Both sides must keep it. A lost TCP connection ends the session at once.
+    /// For how long a session is kept after that, or after its line was lost: within it the session goes on when the
+    /// line does, or over a new one. Zero: not at all. Both sides must keep it. With [`Policy::Once`] it is kept on serial
+    /// lines only.
     pub resume_for: Duration,
     /// Largest frame taken and sent, in bytes, which also limits requests and answers. What is sent on a serial line has 4096
     /// at the most: nothing urgent can overtake a frame that is on its way.
@@ -53,6 +56,7 @@ impl Default for Options {
         Self {
             name: "",
             timeout: None,
+            policy: Policy::default(),
             ping_interval: Duration::from_secs(1),
             silence: Duration::from_secs(3),
             resume_for: Duration::from_secs(10),
@@ -66,5 +70,36 @@ impl Default for Options {
             request_room: 64 * 1024,
             answer_room: 4 * 1024,
         }
+    }
+}
+
+/// What happens when the line or the peer of a connection is lost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Policy {
+    /// The connection comes back by itself, for as long as it takes: an address is dialled again, a port that was unplugged
+    /// is opened again, a listener waits for the peer. Handles go on working and blocked calls go on waiting. It ends when it
+    /// is closed on either side, or for a reason that will not pass.
+    Reconnect {
+        /// Before the first try. Each further one in a row takes twice as long, and each a random part, up to a half, less: many
+        /// that have lost the same peer do not all come at once.
+        first: Duration,
+        /// Longest time between two tries.
+        most: Duration,
+    },
+    /// One line: when it is lost every blocked call returns [`Error::Ended`](crate::Error::Ended), and so do later ones.
+    Once,
+}
+
+impl Policy {
+    /// Before the first try: as the protocol repeats its greeting (docs/protocol.md, section 4); nobody notices it.
+    pub const FIRST: Duration = Duration::from_millis(100);
+    /// Longest time between two tries: the protocol's slowest greeting, and a tenth of how long a session is kept, so that it
+    /// is found again in time; one packet a second burdens no network.
+    pub const MOST: Duration = Duration::from_secs(1);
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        Self::Reconnect { first: Self::FIRST, most: Self::MOST }
     }
 }

@@ -1,9 +1,10 @@
-//! Wakes a thread that waits for bytes.
+//! Wakes threads that wait for bytes.
 //!
 //! Invariant: a [`Waker::wake`] that happens before or during a wait ends that wait. Wake-ups are merged.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// A pipe to oneself.
 #[derive(Debug)]
@@ -37,5 +38,48 @@ impl Waker {
     /// Readable after a wake-up.
     pub(crate) fn fd(&self) -> BorrowedFd<'_> {
         self.read.as_fd()
+    }
+}
+
+/// Tells a thread that opens a line that nobody wants it any more.
+#[derive(Debug)]
+pub(crate) struct Cancel {
+    waker: Waker,
+    cancelled: AtomicBool,
+    /// The thread asks the system for the address of a name, which nothing can interrupt.
+    looks_up: AtomicBool,
+}
+
+impl Cancel {
+    pub(crate) fn new() -> io::Result<Self> {
+        Ok(Self { waker: Waker::new()?, cancelled: AtomicBool::new(false), looks_up: AtomicBool::new(false) })
+    }
+
+    /// For good.
+    pub(crate) fn cancel(&self) {
+        self.cancelled.store(true, Ordering::SeqCst);
+        self.waker.wake();
+    }
+
+    pub(crate) fn is_cancelled(&self) -> bool {
+        self.cancelled.load(Ordering::SeqCst)
+    }
+
+    /// Readable once it is cancelled.
+    pub(crate) fn fd(&self) -> BorrowedFd<'_> {
+        self.waker.fd()
+    }
+
+    /// Does what cannot be interrupted, unless it is cancelled before.
+    pub(crate) fn look_up<R>(&self, work: impl FnOnce() -> io::Result<R>) -> io::Result<R> {
+        self.looks_up.store(true, Ordering::SeqCst);
+        let result = if self.is_cancelled() { Err(io::ErrorKind::Interrupted.into()) } else { work() };
+        self.looks_up.store(false, Ordering::SeqCst);
+        result
+    }
+
+    /// Whether it may take long until the thread notices that it is cancelled.
+    pub(crate) fn looks_up(&self) -> bool {
+        self.looks_up.load(Ordering::SeqCst)
     }
 }

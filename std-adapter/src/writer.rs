@@ -36,17 +36,29 @@ pub(crate) struct Writer {
     pub(crate) rest: Rest,
     /// The line takes nothing any more. Reading will tell why.
     pub(crate) broken: bool,
+    /// Which line it writes to.
+    line_turn: u64,
 }
 
 impl Writer {
-    pub(crate) fn new(line: &Line, transmit_max: usize) -> Self {
+    pub(crate) fn new(transmit_max: usize) -> Self {
         Self {
             buffer: vec![0; BATCH.max(transmit_max)].into(),
             start: 0,
             end: 0,
-            pace: line.pace.map(|rate| Pace::new(rate, Instant::now())),
+            pace: None,
             rest: Rest::Idle,
             broken: false,
+            line_turn: 0,
+        }
+    }
+
+    /// From now on it writes to this line, if it did not already. What another one did not take is gone with that.
+    pub(crate) fn begin(&mut self, line: Option<&Line>, line_turn: u64) {
+        if self.line_turn != line_turn {
+            (self.start, self.end, self.rest, self.broken) = (0, 0, Rest::Idle, false);
+            self.pace = line.and_then(|line| line.pace).map(|rate| Pace::new(rate, Instant::now()));
+            self.line_turn = line_turn;
         }
     }
 

@@ -6,7 +6,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use tieline_std::{
-    Address, Connection, Error, IntentOptions, InterestOptions, Listener, Options, RouteName, route,
+    Address, Connection, Error, IntentOptions, InterestOptions, Listener, Options, Policy, RouteName, route,
 };
 
 const LONG: Duration = Duration::from_secs(20);
@@ -137,11 +137,12 @@ impl Proxy {
 }
 
 #[test]
-fn a_cut_line_is_an_error_of_every_blocked_call() {
+fn with_one_line_a_cut_is_an_error_of_every_blocked_call() {
+    let once = Options { policy: Policy::Once, ..Options::default() };
     let listener = Listener::bind(&Address::tcp_listen("127.0.0.1", 0)).unwrap();
     let proxy = Proxy::new(&listener.address().to_dial());
-    let dialled = thread::spawn(move || Connection::open(&proxy.address, Options::default()).unwrap());
-    let here = listener.accept(Options::default()).unwrap();
+    let dialled = thread::spawn(move || Connection::open(&proxy.address, once).unwrap());
+    let here = listener.accept(once).unwrap();
     let there = dialled.join().unwrap();
     let (near, far) = proxy.halves.join().unwrap();
 
@@ -185,8 +186,9 @@ fn a_cut_line_is_an_error_of_every_blocked_call() {
 }
 
 #[test]
-fn a_peer_that_stands_still_is_lost_after_the_silence() {
+fn with_one_line_a_peer_that_stands_still_is_lost_after_the_silence() {
     let options = Options {
+        policy: Policy::Once,
         ping_interval: Duration::from_millis(50),
         silence: Duration::from_millis(200),
         ..Options::default()

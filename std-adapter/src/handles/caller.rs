@@ -62,6 +62,7 @@ impl RawCaller {
             match ask(engine, shared.now(), CallOptions { timeout: left, room: self.room }) {
                 Ok(call) => Some(Ok(call)),
                 Err(nb::Error::WouldBlock) => None,
+                Err(nb::Error::Other(RequestError::Disconnected)) if engine.awaits_peer() => None,
                 Err(nb::Error::Other(error)) => Some(Err(CallError::Request(error))),
             }
         });
@@ -73,7 +74,7 @@ impl RawCaller {
                 Outcome::Ok(payload) => read(payload),
                 Outcome::Lost => match &engine.over {
                     Some(ended) => Err(CallError::Ended(ended.clone())),
-                    None => Err(CallError::TimedOut),
+                    None => Err(CallError::Lost),
                 },
                 failed => Err(self.failed(failed)),
             })

@@ -84,6 +84,7 @@ impl RawPublisher {
                 match counted(engine, id, |engine| engine.endpoint.publish(id, payload.as_ref())) {
                     Ok(()) => next = rest.next(),
                     Err(nb::Error::WouldBlock) => return None,
+                    Err(nb::Error::Other(error)) if self.is_passing(engine, error) => return None,
                     Err(nb::Error::Other(error)) => return Some(Err(error)),
                 }
             }
@@ -170,8 +171,17 @@ impl RawPublisher {
         self.wait(|engine| match counted(engine, id, |engine| publish(engine, id)) {
             Ok(()) => Some(Ok(())),
             Err(nb::Error::WouldBlock) => None,
+            Err(nb::Error::Other(error)) if self.is_passing(engine, error) => None,
             Err(nb::Error::Other(error)) => Some(Err(error)),
         })
+    }
+
+    /// Whether a reliable message has only come at a bad moment: while the peer is looked for, and until it has had time to
+    /// say what it wants.
+    fn is_passing(&self, engine: &Engine, error: PublishError) -> bool {
+        self.options.quality == Quality::Reliable
+            && matches!(error, PublishError::Disconnected | PublishError::NoAudience)
+            && engine.awaits_declarations()
     }
 
     fn wait(

@@ -6,6 +6,8 @@ mod pace;
 mod pair;
 mod serial;
 mod tcp;
+mod unix;
+mod waiting;
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -18,9 +20,10 @@ use tieline::Link;
 
 pub(crate) use pace::Pace;
 pub(crate) use pair::pair;
-pub(crate) use tcp::Waiting;
+pub(crate) use waiting::Waiting;
 
 use crate::address::{Address, BAUD_DEFAULT, Carrier};
+use crate::waker::Cancel;
 
 /// Largest frame on a line that sends its bits one after another: at 115200 baud 4 KiB take a third of a
 /// second, and nothing more urgent can pass them.
@@ -54,18 +57,19 @@ pub(crate) enum Step {
 
 impl Line {
     /// Goes to the address; `limit` is how long that may take.
-    pub(crate) fn dial(address: &Address, limit: Duration) -> io::Result<Self> {
+    pub(crate) fn dial(address: &Address, limit: Duration, cancel: &Cancel) -> io::Result<Self> {
         match &address.carrier {
-            Carrier::Tcp { host, port, .. } => Self::socket(tcp::dial(host, *port, limit)?.into(), address),
-            Carrier::Serial { path } => {
+            Carrier::Tcp { host, port, .. } => Self::socket(tcp::dial(host, *port, limit, cancel)?, address),
+            Carrier::Unix { path, .. } => Self::socket(unix::dial(path)?, address),
+            Carrier::Serial { port } => {
                 let baud = address.baud.unwrap_or(BAUD_DEFAULT);
-                let carrier = Open::Serial(serial::Port::open(path, baud)?);
+                let carrier = Open::Serial(serial::Port::open(port, baud)?);
                 Ok(Self { carrier, link: serial_link(Some(baud)), pace: Some(baud) })
             }
         }
     }
 
-    /// A socket that is connected and does not block.
+    /// A socket that is connected; from now on it does not block.
     fn socket(fd: OwnedFd, address: &Address) -> io::Result<Self> {
         let link = if address.serial_framing { serial_link(address.baud) } else { Link::stream() };
         rustix::io::ioctl_fionbio(&fd, true)?;
@@ -103,6 +107,15 @@ impl Line {
         }
     }
 
+    /// Whether opening it anew may bring what waiting does not: a connection can be half-open, with nobody at its other
+    /// end; a port cannot, and opening one resets many a board.
+    pub(crate) fn can_be_half_open(&self) -> bool {
+        match &self.carrier {
+            Open::Socket(_) => true,
+            Open::Serial(_) => false,
+        }
+    }
+
     /// Tells the peer that nothing more will come, where the carrier can say so.
     pub(crate) fn finish(&self) -> bool {
         match &self.carrier {
@@ -111,30 +124,40 @@ impl Line {
         }
     }
 
-    fn fd(&self) -> BorrowedFd<'_> {
+    pub(crate) fn fd(&self) -> BorrowedFd<'_> {
         match &self.carrier {
             Open::Socket(fd) => fd.as_fd(),
             Open::Serial(port) => port.fd(),
         }
     }
+}
 
-    /// Waits until the line can be read (or written, if `out`), or `waker` is readable, or `until`.
-    pub(crate) fn wait(&self, out: bool, waker: BorrowedFd<'_>, until: Option<Instant>) -> Ready {
-        let line = self.fd();
-        let flags = if out { PollFlags::IN | PollFlags::OUT } else { PollFlags::IN };
-        let mut fds = [PollFd::from_borrowed_fd(line, flags), PollFd::from_borrowed_fd(waker, PollFlags::IN)];
-        let limit = until.map(|until| timespec(until.saturating_duration_since(Instant::now())));
-        if poll(&mut fds, limit.as_ref()).is_err() {
-            // Interrupted by a signal: the caller looks again.
-            return Ready::default();
+/// Waits until the line, if there is one, can be read (or written, if `out`), or `waker` is readable, or `until`.
+pub(crate) fn wait(line: Option<&Line>, out: bool, waker: BorrowedFd<'_>, until: Option<Instant>) -> Ready {
+    let flags = if out { PollFlags::IN | PollFlags::OUT } else { PollFlags::IN };
+    let waker = PollFd::from_borrowed_fd(waker, PollFlags::IN);
+    let mut both;
+    let mut alone;
+    let fds = match line {
+        Some(line) => {
+            both = [waker, PollFd::from_borrowed_fd(line.fd(), flags)];
+            both.as_mut_slice()
         }
-        let [line, waker] = &fds;
-        let line = line.revents();
-        Ready {
-            // An error or a hang-up shows when reading.
-            input: line.intersects(PollFlags::IN | PollFlags::ERR | PollFlags::HUP | PollFlags::NVAL),
-            woken: !waker.revents().is_empty(),
+        None => {
+            alone = [waker];
+            alone.as_mut_slice()
         }
+    };
+    let limit = until.map(|until| timespec(until.saturating_duration_since(Instant::now())));
+    if poll(fds, limit.as_ref()).is_err() {
+        // Interrupted by a signal: the caller looks again.
+        return Ready::default();
+    }
+    // An error or a hang-up shows when reading.
+    let bad = PollFlags::ERR | PollFlags::HUP | PollFlags::NVAL;
+    Ready {
+        input: fds.get(1).is_some_and(|line| line.revents().intersects(PollFlags::IN | bad)),
+        woken: fds.first().is_some_and(|waker| !waker.revents().is_empty()),
     }
 }
 

@@ -8,7 +8,9 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::OpenOptionsExt;
 
-use serialport::{ClearBuffer, SerialPort, TTYPort};
+use serialport::{ClearBuffer, SerialPort, SerialPortInfo, SerialPortType, TTYPort};
+
+use crate::address;
 
 /// An open serial port.
 #[derive(Debug)]
@@ -19,7 +21,17 @@ pub(super) struct Port {
 }
 
 impl Port {
-    pub(super) fn open(path: &str, baud: u32) -> io::Result<Self> {
+    pub(super) fn open(port: &address::Port, baud: u32) -> io::Result<Self> {
+        match port {
+            address::Port::Path(path) => Self::open_path(path, baud),
+            address::Port::Usb { vendor, product, serial } => {
+                let path = find_usb(&ports()?, (*vendor, *product), serial.as_deref())?;
+                Self::open_path(&path, baud)
+            }
+        }
+    }
+
+    fn open_path(path: &str, baud: u32) -> io::Result<Self> {
         let mut settings = serialport::new(path, baud).open_native().map_err(describe)?;
         // Whatever came before the settings were right is noise.
         let _ = settings.clear(ClearBuffer::Input);
@@ -48,5 +60,88 @@ fn describe(error: serialport::Error) -> io::Error {
         serialport::ErrorKind::Io(kind) => io::Error::new(kind, error.description),
         serialport::ErrorKind::NoDevice => io::Error::new(io::ErrorKind::NotFound, error.description),
         _ => io::Error::other(error.description),
+    }
+}
+
+/// The serial ports of this machine.
+fn ports() -> io::Result<Vec<SerialPortInfo>> {
+    // Without it (a container) `serialport` panics.
+    if cfg!(target_os = "linux") && !std::path::Path::new("/sys/class/tty").is_dir() {
+        return Ok(Vec::new());
+    }
+    serialport::available_ports().map_err(describe)
+}
+
+/// The port of that USB device. Its number is the system's choice, and another one each time it is plugged in.
+fn find_usb(ports: &[SerialPortInfo], (vid, pid): (u16, u16), serial: Option<&str>) -> io::Result<String> {
+    let matching: Vec<_> = ports
+        .iter()
+        .filter_map(|port| match &port.port_type {
+            SerialPortType::UsbPort(usb) if (usb.vid, usb.pid) == (vid, pid) => Some((port, usb)),
+            _ => None,
+        })
+        .filter(|(_, usb)| serial.is_none_or(|serial| usb.serial_number.as_deref() == Some(serial)))
+        .collect();
+    match matching.as_slice() {
+        [(port, _)] => Ok(port.port_name.clone()),
+        [] => {
+            let serial = serial.map(|serial| format!(" with serial number {serial}")).unwrap_or_default();
+            let text = format!("no serial port of a USB device {vid:04x}:{pid:04x}{serial} is plugged in");
+            Err(io::Error::new(io::ErrorKind::NotFound, text))
+        }
+        several => {
+            let list: Vec<_> = several
+                .iter()
+                .map(|(port, usb)| {
+                    let number = usb.serial_number.as_deref().unwrap_or("none");
+                    format!("{} (serial number {number})", port.port_name)
+                })
+                .collect();
+            let text = format!(
+                "several USB devices {vid:04x}:{pid:04x} are plugged in, say which: {}",
+                list.join(", ")
+            );
+            Err(io::Error::new(io::ErrorKind::InvalidInput, text))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serialport::UsbPortInfo;
+
+    use super::*;
+
+    fn port(name: &str, usb: Option<(u16, u16, Option<&str>)>) -> SerialPortInfo {
+        let port_type = match usb {
+            None => SerialPortType::PciPort,
+            Some((vid, pid, serial)) => SerialPortType::UsbPort(UsbPortInfo {
+                vid,
+                pid,
+                serial_number: serial.map(str::to_owned),
+                manufacturer: None,
+                product: None,
+            }),
+        };
+        SerialPortInfo { port_name: name.to_owned(), port_type }
+    }
+
+    #[test]
+    fn a_usb_device_is_found_under_any_number() {
+        let ports = [
+            port("/dev/ttyS0", None),
+            port("/dev/ttyUSB3", Some((0x0403, 0x6001, Some("A1")))),
+            port("/dev/ttyUSB7", Some((0x0403, 0x6001, Some("B2")))),
+            port("/dev/ttyACM0", Some((0x2e8a, 0x000a, None))),
+        ];
+        assert_eq!(find_usb(&ports, (0x2e8a, 0x000a), None).unwrap(), "/dev/ttyACM0");
+        assert_eq!(find_usb(&ports, (0x0403, 0x6001), Some("B2")).unwrap(), "/dev/ttyUSB7");
+        let several = find_usb(&ports, (0x0403, 0x6001), None).unwrap_err();
+        assert_eq!(several.kind(), io::ErrorKind::InvalidInput);
+        assert!(several.to_string().contains("/dev/ttyUSB3 (serial number A1)"), "{several}");
+        for (ids, serial) in [((0x0403, 0x6001), Some("C3")), ((1, 2), None)] {
+            let nobody = find_usb(&ports, ids, serial).unwrap_err();
+            assert_eq!(nobody.kind(), io::ErrorKind::NotFound, "{nobody}");
+        }
     }
 }

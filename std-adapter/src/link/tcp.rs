@@ -1,85 +1,86 @@
-//! TCP: dialling, and waiting for a peer.
+//! TCP: dialling, and what a connection is set to.
 
 use std::io;
-use std::net::{TcpListener, TcpStream, ToSocketAddrs};
+use std::net::{IpAddr, SocketAddr, TcpStream, ToSocketAddrs};
+use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, poll};
+use rustix::io::Errno;
+use rustix::net::{AddressFamily, SocketType, sockopt};
 
-use super::{Line, timespec};
-use crate::address::{Address, Carrier};
+use super::timespec;
+use crate::waker::Cancel;
 
 /// Room for data that the system has not sent yet. What is in there can no longer be overtaken by something
 /// more urgent; less of it would hold up a fast network.
 const SEND_BUFFER: usize = 128 * 1024;
 
-pub(super) fn dial(host: &str, port: u16, limit: Duration) -> io::Result<TcpStream> {
+pub(super) fn dial(host: &str, port: u16, limit: Duration, cancel: &Cancel) -> io::Result<OwnedFd> {
     let begin = Instant::now();
+    let addresses: Vec<SocketAddr> = match host.parse::<IpAddr>() {
+        Ok(ip) => vec![(ip, port).into()],
+        Err(_) => cancel.look_up(|| Ok((host, port).to_socket_addrs()?.collect()))?,
+    };
     let mut failed = io::Error::new(io::ErrorKind::NotFound, "the name of the host has no address");
-    for address in (host, port).to_socket_addrs()? {
+    for address in addresses {
         let left = limit.saturating_sub(begin.elapsed()).max(Duration::from_millis(1));
-        match TcpStream::connect_timeout(&address, left) {
-            // Nobody listens there, and the system gave us the very port that we dial: we would talk to ourselves.
-            Ok(stream) if stream.local_addr()? == stream.peer_addr()? => {
+        match connect(&address, left, cancel) {
+            Ok(fd) => {
+                let stream = TcpStream::from(fd);
+                // Nobody listens there, and the system gave us the very port that we dial: we would talk to ourselves.
+                if stream.local_addr()? != stream.peer_addr()? {
+                    prepare(&stream)?;
+                    return Ok(stream.into());
+                }
                 failed = io::ErrorKind::ConnectionRefused.into();
             }
-            Ok(stream) => return prepare(stream),
             Err(error) => failed = error,
         }
     }
     Err(failed)
 }
 
-fn prepare(stream: TcpStream) -> io::Result<TcpStream> {
-    stream.set_nodelay(true)?;
-    // Only a wish: without it everything works, with worse priorities.
-    let _ = rustix::net::sockopt::set_socket_send_buffer_size(&stream, SEND_BUFFER);
-    Ok(stream)
-}
-
-/// A TCP port that waits for peers.
-#[derive(Debug)]
-pub(crate) struct Waiting {
-    listener: TcpListener,
-    address: Address,
-}
-
-impl Waiting {
-    pub(crate) fn bind(address: &Address) -> io::Result<Self> {
-        let Carrier::Tcp { host, port, listen: true } = &address.carrier else {
-            let text = "this address does not listen: it takes `?listen`";
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
-        };
-        let listener = TcpListener::bind((host.as_str(), *port))?;
-        listener.set_nonblocking(true)?;
-        let port = listener.local_addr()?.port();
-        let carrier = Carrier::Tcp { host: host.clone(), port, listen: true };
-        Ok(Self { listener, address: Address { carrier, ..address.clone() } })
+/// Connects, and can be interrupted.
+fn connect(address: &SocketAddr, limit: Duration, cancel: &Cancel) -> io::Result<OwnedFd> {
+    let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
+    let fd = rustix::net::socket(family, SocketType::STREAM, None)?;
+    rustix::io::fcntl_setfd(&fd, rustix::io::FdFlags::CLOEXEC)?;
+    rustix::io::ioctl_fionbio(&fd, true)?;
+    match rustix::net::connect(&fd, address) {
+        Ok(()) => return Ok(fd),
+        Err(Errno::INPROGRESS | Errno::INTR) => {}
+        Err(error) => return Err(error.into()),
     }
-
-    /// The address with the port that was really taken.
-    pub(crate) fn address(&self) -> &Address {
-        &self.address
-    }
-
-    /// The next peer, or `None` when there is none until then.
-    pub(crate) fn accept(&self, until: Option<Instant>) -> io::Result<Option<Line>> {
-        loop {
-            match self.listener.accept() {
-                Ok((stream, _)) => return Line::socket(prepare(stream)?.into(), &self.address).map(Some),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                // The peer was gone before we came to it.
-                Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => continue,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                Err(error) => return Err(error),
-            }
-            let left = until.map(|until| until.saturating_duration_since(Instant::now()));
-            if left == Some(Duration::ZERO) {
-                return Ok(None);
-            }
-            let mut fds = [PollFd::new(&self.listener, PollFlags::IN)];
-            // A signal may interrupt it; then the loop looks again.
-            let _ = poll(&mut fds, left.map(timespec).as_ref());
+    let until = Instant::now() + limit;
+    loop {
+        let mut fds =
+            [PollFd::new(&fd, PollFlags::OUT), PollFd::from_borrowed_fd(cancel.fd(), PollFlags::IN)];
+        let left = until.saturating_duration_since(Instant::now());
+        match poll(&mut fds, Some(&timespec(left))) {
+            Err(Errno::INTR) => continue,
+            Err(error) => return Err(error.into()),
+            Ok(_) => {}
+        }
+        let [line, cancelled] = &fds;
+        if !cancelled.revents().is_empty() {
+            return Err(io::ErrorKind::Interrupted.into());
+        }
+        if !line.revents().is_empty() {
+            sockopt::socket_error(&fd)??;
+            return Ok(fd);
+        }
+        if left.is_zero() {
+            let text = format!("no answer within {:.1} s", limit.as_secs_f64());
+            return Err(io::Error::new(io::ErrorKind::TimedOut, text));
         }
     }
+}
+
+/// A connection that is there: small messages leave at once, and little waits in the system.
+pub(super) fn prepare(stream: &impl AsFd) -> io::Result<()> {
+    sockopt::set_tcp_nodelay(stream, true)?;
+    // Only a wish: without it everything works, with worse priorities.
+    let _ = sockopt::set_socket_send_buffer_size(stream, SEND_BUFFER);
+    Ok(())
 }

@@ -1,0 +1,94 @@
+//! An address at which peers are waited for.
+//!
+//! Invariant: nothing here blocks. Who has come is not looked at.
+
+use std::io;
+use std::net::TcpListener;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::net::UnixListener;
+
+use super::{Line, tcp, unix};
+use crate::address::{Address, Carrier};
+
+/// A port or a path that waits for peers.
+#[derive(Debug)]
+pub(crate) struct Waiting {
+    listener: Listener,
+    address: Address,
+}
+
+#[derive(Debug)]
+enum Listener {
+    Tcp(TcpListener),
+    Unix { listener: UnixListener, path: String },
+}
+
+impl Waiting {
+    pub(crate) fn bind(address: &Address) -> io::Result<Self> {
+        let (listener, carrier) = match &address.carrier {
+            Carrier::Tcp { host, port, listen: true } => {
+                let listener = TcpListener::bind((host.as_str(), *port))?;
+                listener.set_nonblocking(true)?;
+                let port = listener.local_addr()?.port();
+                (Listener::Tcp(listener), Carrier::Tcp { host: host.clone(), port, listen: true })
+            }
+            Carrier::Unix { path, listen: true } => {
+                let listener = unix::bind(path)?;
+                listener.set_nonblocking(true)?;
+                (Listener::Unix { listener, path: path.clone() }, address.carrier.clone())
+            }
+            _ => {
+                let text = "this address does not listen: it takes `?listen`";
+                return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
+            }
+        };
+        Ok(Self { listener, address: Address { carrier, ..address.clone() } })
+    }
+
+    /// The address with the port that was really taken.
+    pub(crate) fn address(&self) -> &Address {
+        &self.address
+    }
+
+    /// Readable when somebody has come.
+    pub(crate) fn fd(&self) -> BorrowedFd<'_> {
+        match &self.listener {
+            Listener::Tcp(listener) => listener.as_fd(),
+            Listener::Unix { listener, .. } => listener.as_fd(),
+        }
+    }
+
+    /// Who has come, if somebody has.
+    pub(crate) fn accept(&self) -> io::Result<Option<Line>> {
+        loop {
+            let accepted = match &self.listener {
+                Listener::Tcp(listener) => listener.accept().and_then(|(stream, _)| {
+                    tcp::prepare(&stream)?;
+                    Ok(stream.into())
+                }),
+                Listener::Unix { listener, .. } => listener.accept().map(|(stream, _)| stream.into()),
+            };
+            match accepted {
+                Ok(fd) => return Line::socket(fd, &self.address).map(Some),
+                Err(error) => match error.kind() {
+                    io::ErrorKind::WouldBlock => return Ok(None),
+                    // The peer was gone before we came to it (InvalidInput: before its connection was set up).
+                    io::ErrorKind::ConnectionAborted
+                    | io::ErrorKind::ConnectionReset
+                    | io::ErrorKind::InvalidInput
+                    | io::ErrorKind::Interrupted => {}
+                    _ => return Err(error),
+                },
+            }
+        }
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        if let Listener::Unix { path, .. } = &self.listener {
+            // The path would look as if somebody listened there.
+            let _ = std::fs::remove_file(path);
+        }
+    }
+}

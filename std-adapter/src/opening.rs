@@ -1,0 +1,191 @@
+//! How connections come about.
+
+use std::io;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tieline::{Config, Endpoint};
+
+use crate::address::Address;
+use crate::bell::Bell;
+use crate::connection::{Connection, Inner, Source};
+use crate::dialer::{Backoff, Dialer, open_error};
+use crate::driver::{Shared, Stop};
+use crate::engine::{Engine, Outlook};
+use crate::error::{Ended, Error, is_transient};
+use crate::link::{self, Line, Waiting};
+use crate::listener::Listener;
+use crate::options::{Options, Policy};
+use crate::reception::Reception;
+use crate::storage::Boxed;
+use crate::waker::Cancel;
+
+/// With [`Policy::Once`] a first dial is tried again that often.
+const DIAL_AGAIN: Duration = Duration::from_millis(100);
+/// Two ends of one process have found each other by then.
+const PAIR_LIMIT: Duration = Duration::from_secs(5);
+
+/// Where the lines of a connection come from.
+pub(crate) enum Origin {
+    /// There is one; others may be brought.
+    Line { line: Line, heard: Vec<u8>, outlook: Outlook, bell: Option<Arc<Bell>> },
+    /// They are looked for.
+    Dialed { address: Address, backoff: Backoff },
+    /// They come.
+    Awaited(Waiting),
+}
+
+/// Opening.
+impl Connection {
+    /// Goes to an address, or waits at it for one peer, until there is a session. What fails for a reason that may
+    /// pass is tried again for as long as [`Options::timeout`] allows; what happens later says [`Options::policy`].
+    ///
+    /// # Errors
+    /// [`Error::NoPeer`] when the time is over, [`Error::Open`] when trying again makes no sense, [`Error::Ended`]
+    /// when who answers cannot be talked to.
+    pub fn open(address: &Address, options: Options) -> Result<Self, Error> {
+        let Policy::Reconnect { first, most } = options.policy else { return open_once(address, options) };
+        let (origin, limit) = if address.listens() {
+            let waiting = Waiting::bind(address).map_err(|error| open_error(address, error))?;
+            (Origin::Awaited(waiting), options.timeout)
+        } else {
+            let backoff = Backoff::new(first, most);
+            let limit = options.timeout.unwrap_or(Options::DIAL_TIMEOUT);
+            (Origin::Dialed { address: address.clone(), backoff }, Some(limit))
+        };
+        let connection = begin(origin, options)?;
+        let until = limit.and_then(crate::connection::deadline);
+        match connection.wait_established(until) {
+            Ok(()) => Ok(connection),
+            Err(Error::NoPeer { waited, last, .. }) => {
+                Err(Error::NoPeer { address: Some(address.clone()), waited, last })
+            }
+            Err(Error::Ended(Ended::Unreachable { address, cause })) => Err(Error::Open { address, cause }),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Two connections of this process that are each other's peer. When one ends, so does the other.
+    ///
+    /// # Errors
+    /// [`Error::System`], or what is wrong with the options.
+    pub fn pair(a: Options, b: Options) -> Result<(Self, Self), Error> {
+        let (line_a, line_b) = link::pair().map_err(system)?;
+        let (a, b) = (begin_on(line_a, a)?, begin_on(line_b, b)?);
+        let until = Some(Instant::now() + PAIR_LIMIT);
+        a.wait_established(until)?;
+        b.wait_established(until)?;
+        Ok((a, b))
+    }
+
+    pub(crate) fn wait_established(&self, until: Option<Instant>) -> Result<(), Error> {
+        let begin = Instant::now();
+        let established = self.shared().wait(until, |engine| engine.established.then_some(()));
+        established.map_err(|stop| match stop {
+            Stop::Ended(ended) => Error::Ended(ended),
+            Stop::TimedOut => {
+                let engine = self.shared().lock();
+                let last = if !engine.hint.is_empty() || engine.line.is_none() {
+                    engine.hint.clone()
+                } else if engine.endpoint.stats().bytes_in == 0 {
+                    "the line is open, but not one byte came: does the peer run, and are its lines the right way round?"
+                        .to_owned()
+                } else {
+                    "something came, but no answer to the greeting".to_owned()
+                };
+                Error::NoPeer { address: None, waited: begin.elapsed(), last }
+            }
+        })
+    }
+}
+
+/// One line, and no other one after it.
+fn open_once(address: &Address, options: Options) -> Result<Connection, Error> {
+    if address.listens() {
+        return Listener::bind(address)?.accept(options);
+    }
+    let begin = Instant::now();
+    let limit = options.timeout.unwrap_or(Options::DIAL_TIMEOUT);
+    let until = begin + limit;
+    let cancel = Cancel::new().map_err(system)?;
+    loop {
+        let left = until.saturating_duration_since(Instant::now());
+        let last = match Line::dial(address, left, &cancel) {
+            Ok(line) => {
+                let connection = begin_on(line, options)?;
+                match connection.wait_established(Some(until)) {
+                    Err(Error::Ended(ended)) if ended.is_transient() => ended.to_string(),
+                    Err(Error::NoPeer { last, .. }) => last,
+                    Err(error) => return Err(error),
+                    Ok(()) => return Ok(connection),
+                }
+            }
+            Err(error) if is_transient(&error) => error.to_string(),
+            Err(error) => return Err(open_error(address, error)),
+        };
+        if Instant::now() + DIAL_AGAIN >= until {
+            return Err(Error::NoPeer { address: Some(address.clone()), waited: begin.elapsed(), last });
+        }
+        std::thread::sleep(DIAL_AGAIN);
+    }
+}
+
+/// Starts a connection on a line that nobody can bring back.
+fn begin_on(line: Line, options: Options) -> Result<Connection, Error> {
+    begin(Origin::Line { line, heard: Vec::new(), outlook: Outlook::Ends, bell: None }, options)
+}
+
+/// Starts an endpoint, its keeper and whoever brings its lines.
+pub(crate) fn begin(origin: Origin, options: Options) -> Result<Connection, Error> {
+    let mut nonce = [0; 8];
+    getrandom::fill(&mut nonce).map_err(|error| system(io::Error::other(error.to_string())))?;
+    let epoch = Instant::now();
+    let (outlook, bell, ends_with_line) = match &origin {
+        Origin::Line { outlook, bell, line, .. } => {
+            (*outlook, bell.clone(), *outlook == Outlook::Ends && line.link.lossless)
+        }
+        Origin::Dialed { .. } | Origin::Awaited(_) => (Outlook::Returns, None, false),
+    };
+    let mut endpoint = Endpoint::new(Boxed::new(&options));
+    let config = Config {
+        ping_interval: options.ping_interval,
+        silence: options.silence,
+        resume_for: if ends_with_line { Duration::ZERO } else { options.resume_for },
+        ..Config::new(options.name)
+    };
+    endpoint.start(config, u64::from_le_bytes(nonce));
+    let mut engine = Engine::new(endpoint, outlook);
+    engine.tell_connecting();
+    let mut shared = Shared::new(epoch, engine, bell).map_err(system)?;
+    let (shared, source) = match origin {
+        Origin::Line { line, heard, .. } => {
+            shared.engine_mut().attach(tieline::Instant::ZERO, line, &heard).map_err(Error::Options)?;
+            return finish(Arc::new(shared), Source::default(), options);
+        }
+        Origin::Dialed { address, backoff } => {
+            let shared = Arc::new(shared);
+            let dialer = Dialer::start(&shared, address, backoff).map_err(system)?;
+            (shared, Source { _dialer: Some(dialer), _reception: None })
+        }
+        Origin::Awaited(waiting) => {
+            let shared = Arc::new(shared);
+            let only = Some((&shared, options.ping_interval));
+            let reception = Reception::start(waiting, only).map_err(system)?;
+            (shared, Source { _dialer: None, _reception: Some(reception) })
+        }
+    };
+    finish(shared, source, options)
+}
+
+fn finish(shared: Arc<Shared>, source: Source, options: Options) -> Result<Connection, Error> {
+    let keeper = std::thread::Builder::new().name("tieline".to_owned()).spawn({
+        let shared = Arc::clone(&shared);
+        move || shared.keep()
+    });
+    let keeper = Some(keeper.map_err(system)?);
+    Ok(Connection { inner: Arc::new(Inner { shared, options, keeper, source }) })
+}
+
+pub(crate) fn system(error: io::Error) -> Error {
+    Error::System(Arc::new(error))
+}

@@ -1,0 +1,379 @@
+//! Receives who comes to an address: waits for a HELLO, and gives the line to the session that it belongs to.
+//!
+//! A peer is known by its name, and by the boot part of its nonce, which is new at each start. Whoever comes with a boot
+//! part that is known is the same peer on another line. Whoever comes with a name that is known has started anew, or only
+//! has the same name as one that is there: which of the two shows by whether that one is still heard.
+//!
+//! Invariant: one thread, a bounded number of strangers and a bounded number of bytes of each; nobody waits for anybody
+//! else. No session is opened here.
+
+use std::collections::VecDeque;
+use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, poll};
+use tieline::framing::Peeked;
+use tieline::packet::Hello;
+
+use crate::bell::Bell;
+use crate::driver::Shared;
+use crate::error::Ended;
+use crate::link::{Line, Step, Waiting, timespec};
+use crate::waker::Waker;
+
+/// Who has come has that long to say HELLO: the protocol's slowest greeting, lost once or twice.
+const HELLO_LIMIT: Duration = Duration::from_secs(5);
+/// Strangers at once; when another one comes, the one that has been silent for longest is sent away.
+const STRANGERS: usize = 64;
+/// Bytes of a stranger that are looked at: a board's boot text, and a HELLO.
+const HEARD_MAX: usize = 4096;
+/// Peers that have said HELLO and that the application has not accepted yet.
+const ARRIVALS: usize = 64;
+/// Sessions without a line; the one that has waited for longest ends when another one would have to wait.
+pub(crate) const WAITING: usize = 64;
+/// While it is not clear who somebody is, we look that often.
+const LOOK: Duration = Duration::from_millis(20);
+/// When the system has no more descriptors, it is asked again after that.
+const PAUSE: Duration = Duration::from_millis(100);
+/// Connections that are taken at once before others are looked at.
+const AT_ONCE: usize = 64;
+
+/// Who has come and said HELLO.
+#[derive(Debug)]
+pub(crate) struct Visitor {
+    pub(crate) line: Line,
+    /// All that was read so far.
+    pub(crate) heard: Vec<u8>,
+    pub(crate) name: String,
+    pub(crate) boot: u64,
+}
+
+/// A session, by whose it is.
+#[derive(Debug)]
+struct Guest {
+    name: String,
+    boot: u64,
+    shared: Weak<Shared>,
+    /// A peer that states this is silent has missed two of its pings.
+    patience: Duration,
+}
+
+/// What the thread shares with those who accept.
+#[derive(Debug)]
+pub(crate) struct Desk {
+    waker: Waker,
+    over: AtomicBool,
+    /// Rings when somebody has arrived, or is established.
+    pub(crate) bell: Arc<Bell>,
+    /// There is one session for whoever comes.
+    single: bool,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    guests: Vec<Guest>,
+    arrivals: VecDeque<Visitor>,
+    /// What was last seen of somebody who was no peer.
+    last: String,
+}
+
+/// The thread, which ends with this value.
+#[derive(Debug)]
+pub(crate) struct Reception {
+    desk: Arc<Desk>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Reception {
+    /// Begins to receive; all for one session, if that is given.
+    pub(crate) fn start(waiting: Waiting, only: Option<(&Arc<Shared>, Duration)>) -> io::Result<Self> {
+        let mut state = State::default();
+        let single = only.is_some();
+        if let Some((shared, ping_interval)) = only {
+            state.guests.push(Guest::new(String::new(), 0, shared, ping_interval));
+        }
+        let desk = Arc::new(Desk {
+            waker: Waker::new()?,
+            over: AtomicBool::new(false),
+            bell: Arc::default(),
+            single,
+            state: Mutex::new(state),
+        });
+        let thread = std::thread::Builder::new().name("tieline-listen".to_owned()).spawn({
+            let desk = Arc::clone(&desk);
+            move || desk.receive(&waiting)
+        })?;
+        Ok(Self { desk, thread: Some(thread) })
+    }
+
+    pub(crate) fn desk(&self) -> &Arc<Desk> {
+        &self.desk
+    }
+}
+
+impl Drop for Reception {
+    fn drop(&mut self) {
+        self.desk.over.store(true, Ordering::SeqCst);
+        self.desk.waker.wake();
+        if let Some(thread) = self.thread.take() {
+            // It never panics, and if it did it could do no harm here.
+            let _ = thread.join();
+        }
+    }
+}
+
+/// Who has come and was not placed yet.
+struct Stranger {
+    line: Line,
+    heard: Vec<u8>,
+    came: Instant,
+    /// Name and boot part, once it has said HELLO.
+    hello: Option<(String, u64)>,
+}
+
+/// What becomes of a stranger.
+enum Verdict {
+    Stays,
+    SentAway(&'static str),
+    Placed,
+}
+
+/// Where somebody with that name and boot part belongs.
+enum Place {
+    /// To this session.
+    Session(Arc<Shared>),
+    /// To none that is there.
+    New,
+    /// That will show.
+    Unclear,
+}
+
+impl Desk {
+    fn receive(&self, waiting: &Waiting) {
+        let mut strangers: Vec<Stranger> = Vec::new();
+        let mut pause_until: Option<Instant> = None;
+        while !self.over.load(Ordering::SeqCst) {
+            pause_until = pause_until.filter(|until| *until > Instant::now());
+            let ready = self.wait(waiting, &strangers, pause_until);
+            if ready.first() == Some(&true) {
+                match self.take_all(waiting, &mut strangers) {
+                    Ok(()) => {}
+                    Err(error) => {
+                        self.state().last = error.to_string();
+                        pause_until = Some(Instant::now() + PAUSE);
+                    }
+                }
+            }
+            let mut ready = ready.into_iter().skip(1);
+            strangers = strangers
+                .into_iter()
+                .filter_map(|mut stranger| {
+                    let readable = ready.next().unwrap_or(true);
+                    match self.look_at(&mut stranger, readable) {
+                        Verdict::Stays => Some(stranger),
+                        Verdict::SentAway(why) => {
+                            self.note(why);
+                            None
+                        }
+                        Verdict::Placed => {
+                            self.place(stranger);
+                            None
+                        }
+                    }
+                })
+                .collect();
+        }
+    }
+
+    /// Waits for something to do: whether somebody has come, then who of the strangers has said something.
+    fn wait(&self, waiting: &Waiting, strangers: &[Stranger], pause_until: Option<Instant>) -> Vec<bool> {
+        let mut fds = vec![PollFd::from_borrowed_fd(self.waker.fd(), PollFlags::IN)];
+        let listens = pause_until.is_none();
+        let flags = if listens { PollFlags::IN } else { PollFlags::empty() };
+        fds.push(PollFd::from_borrowed_fd(waiting.fd(), flags));
+        for stranger in strangers {
+            let flags = if stranger.hello.is_none() { PollFlags::IN } else { PollFlags::empty() };
+            fds.push(PollFd::from_borrowed_fd(stranger.line.fd(), flags));
+        }
+        let until = strangers
+            .iter()
+            .map(|stranger| match stranger.hello {
+                None => stranger.came + HELLO_LIMIT,
+                Some(_) => Instant::now() + LOOK,
+            })
+            .chain(pause_until)
+            .min();
+        let limit = until.map(|until| timespec(until.saturating_duration_since(Instant::now())));
+        if poll(&mut fds, limit.as_ref()).is_err() {
+            return Vec::new();
+        }
+        fds.iter().skip(1).map(|fd| !fd.revents().is_empty()).collect()
+    }
+
+    /// Lets in who waits at the door.
+    fn take_all(&self, waiting: &Waiting, strangers: &mut Vec<Stranger>) -> io::Result<()> {
+        for _ in 0..AT_ONCE {
+            let Some(line) = waiting.accept()? else { return Ok(()) };
+            if strangers.len() >= STRANGERS {
+                // The first is the one that came first, and a peer that means it says HELLO at once.
+                strangers.remove(0);
+                self.note("somebody came and said nothing");
+            }
+            strangers.push(Stranger { line, heard: Vec::new(), came: Instant::now(), hello: None });
+        }
+        Ok(())
+    }
+
+    fn look_at(&self, stranger: &mut Stranger, readable: bool) -> Verdict {
+        if let Some((name, boot)) = &stranger.hello {
+            return match self.where_to(name, *boot, stranger.came) {
+                Place::Unclear => Verdict::Stays,
+                Place::New if self.single => Verdict::SentAway("another peer came, and one is here already"),
+                Place::New | Place::Session(_) => Verdict::Placed,
+            };
+        }
+        if readable && let Some(gone) = stranger.listen() {
+            return Verdict::SentAway(gone);
+        }
+        if stranger.hello.is_some() {
+            return self.look_at(stranger, false);
+        }
+        match stranger.came.elapsed() > HELLO_LIMIT {
+            true => Verdict::SentAway("somebody came and did not greet"),
+            false => Verdict::Stays,
+        }
+    }
+
+    fn where_to(&self, name: &str, boot: u64, came: Instant) -> Place {
+        let mut state = self.state();
+        state.guests.retain(|guest| guest.shared.upgrade().is_some_and(|shared| !shared.is_over()));
+        let guests = || state.guests.iter().filter_map(|guest| Some((guest, guest.shared.upgrade()?)));
+        if let Some((_, shared)) = guests().find(|(guest, _)| guest.boot == boot && guest.boot != 0) {
+            return Place::Session(shared);
+        }
+        // Those without a name are told apart by their boot parts alone.
+        let namesakes =
+            || guests().filter(|(guest, _)| self.single || (guest.name == name && !name.is_empty()));
+        if let Some((_, shared)) = namesakes().find(|(_, shared)| !shared.has_working_line()) {
+            return Place::Session(shared);
+        }
+        let quiet = namesakes().find(|(_, shared)| shared.heard_at() <= came);
+        match quiet {
+            None => Place::New,
+            // It has been silent for as long as it never is.
+            Some((guest, shared)) if came.elapsed() > guest.patience => Place::Session(shared),
+            Some(_) => Place::Unclear,
+        }
+    }
+
+    /// Gives the line to its session, or puts it where it is accepted.
+    fn place(&self, stranger: Stranger) {
+        let Some((name, boot)) = stranger.hello else { return };
+        match self.where_to(&name, boot, stranger.came) {
+            Place::Session(shared) => {
+                for guest in &mut self.state().guests {
+                    if guest.shared.as_ptr() == Arc::as_ptr(&shared) {
+                        (guest.name, guest.boot) = (name.clone(), boot);
+                    }
+                }
+                // The options were good for the line before.
+                let _ = shared.attach(stranger.line, &stranger.heard, false);
+            }
+            Place::New | Place::Unclear => {
+                let visitor = Visitor { line: stranger.line, heard: stranger.heard, name, boot };
+                let mut state = self.state();
+                state.arrivals.retain(|earlier| earlier.boot != boot);
+                if state.arrivals.len() >= ARRIVALS {
+                    state.arrivals.pop_front();
+                }
+                state.arrivals.push_back(visitor);
+                drop(state);
+                self.bell.ring();
+            }
+        }
+    }
+
+    fn note(&self, why: &'static str) {
+        let mut state = self.state();
+        state.last = why.to_owned();
+        if self.single
+            && let Some(shared) = state.guests.first().and_then(|guest| guest.shared.upgrade())
+        {
+            shared.hint(why);
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// For those who accept.
+impl Desk {
+    pub(crate) fn next_arrival(&self) -> Option<Visitor> {
+        self.state().arrivals.pop_front()
+    }
+
+    /// From now on whoever comes back belongs to this session.
+    pub(crate) fn register(&self, name: String, boot: u64, shared: &Arc<Shared>, ping_interval: Duration) {
+        let mut state = self.state();
+        state.guests.push(Guest::new(name, boot, shared, ping_interval));
+        let mut waiting: Vec<_> = state
+            .guests
+            .iter()
+            .filter_map(|guest| guest.shared.upgrade())
+            .filter_map(|shared| Some((shared.without_line()?, shared)))
+            .collect();
+        drop(state);
+        waiting.sort_by_key(|(since, _)| *since);
+        let too_many = waiting.len().saturating_sub(WAITING);
+        for (_, shared) in waiting.into_iter().take(too_many) {
+            shared.end(Ended::Lost { reason: tieline::LostReason::LinkDown, cause: None });
+        }
+    }
+
+    /// What was last seen of somebody who was no peer.
+    pub(crate) fn last(&self) -> String {
+        self.state().last.clone()
+    }
+
+    pub(crate) fn note_last(&self, last: String) {
+        self.state().last = last;
+    }
+}
+
+impl Guest {
+    fn new(name: String, boot: u64, shared: &Arc<Shared>, ping_interval: Duration) -> Self {
+        // Twice, for one that is late.
+        Self { name, boot, shared: Arc::downgrade(shared), patience: ping_interval * 2 }
+    }
+}
+
+impl Stranger {
+    /// Reads what has come; says why there is no use in hearing more.
+    fn listen(&mut self) -> Option<&'static str> {
+        let mut buffer = [0; 512];
+        loop {
+            match self.line.read(&mut buffer) {
+                Ok(Step::Moved(n)) => self.heard.extend_from_slice(buffer.get(..n).unwrap_or_default()),
+                Ok(Step::NotNow) => return None,
+                Ok(Step::End) | Err(_) => return Some("somebody came and left without a greeting"),
+            }
+            match Hello::peek(self.line.link.framing, &self.heard) {
+                Peeked::More if self.heard.len() < HEARD_MAX => {}
+                Peeked::More | Peeked::Foreign => {
+                    return Some("what comes is not Tieline: does somebody else use that address?");
+                }
+                Peeked::Hello(hello) => {
+                    let name = hello.body.map(|body| body.name.as_str().to_owned()).unwrap_or_default();
+                    self.hello = Some((name, hello.head.nonce >> 16));
+                    return None;
+                }
+            }
+        }
+    }
+}
