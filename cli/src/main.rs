@@ -8,6 +8,7 @@ mod commands;
 mod demo;
 mod format;
 mod interrupt;
+mod outage;
 mod terminal;
 
 use std::process::ExitCode;

@@ -5,11 +5,11 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use tieline_std::{Connection, Options, RttStats};
+use tieline_std::{Connection, Error, Options, RttStats};
 
 use crate::format::{count, json, millis};
 use crate::terminal::note;
-use crate::{Peer, interrupt, seconds};
+use crate::{Peer, interrupt, outage, seconds};
 
 const CLOSE_LIMIT: Duration = Duration::from_secs(1);
 
@@ -45,7 +45,7 @@ fn ping(args: &Args, connection: &Connection, silence: Duration) -> Result<ExitC
             args.peer.address
         ));
     }
-    let measured = measure(args, connection, silence * 2);
+    let measured = measure(args, connection, silence / 2);
     let rtt = connection.rtt();
     let _ = connection.close(CLOSE_LIMIT);
     if interrupt::requested() || measured.is_ok() {
@@ -58,15 +58,27 @@ fn ping(args: &Args, connection: &Connection, silence: Duration) -> Result<ExitC
 }
 
 fn measure(args: &Args, connection: &Connection, limit: Duration) -> Result<()> {
-    let mut known = 0;
-    while args.count.is_none_or(|count| known < count) {
-        let rtt = connection.next_rtt(known, limit)?;
+    let mut watch = outage::Watch::new(connection);
+    // A new session counts from 0 again.
+    let (mut shown, mut known) = (0, 0);
+    while args.count.is_none_or(|count| shown < count) {
+        let rtt = watch.during(limit, |limit| match connection.next_rtt(known, limit) {
+            Ok(rtt) if rtt.samples == 0 => {
+                known = 0;
+                Ok(None)
+            }
+            Ok(rtt) => Ok(Some(rtt)),
+            Err(Error::TimedOut) => Ok(None),
+            Err(error) => Err(error.into()),
+        })?;
+        watch.look(|_| Ok(()))?;
         known = rtt.samples;
+        shown += 1;
         let mut out = io::stdout().lock();
         if args.json {
-            writeln!(out, "{{\"ping\":{known},\"ms\":{}}}", ms(rtt.last))?;
+            writeln!(out, "{{\"ping\":{shown},\"ms\":{}}}", ms(rtt.last))?;
         } else {
-            writeln!(out, "{known}: {}", millis(rtt.last))?;
+            writeln!(out, "{shown}: {}", millis(rtt.last))?;
         }
     }
     Ok(())

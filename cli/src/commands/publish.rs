@@ -2,16 +2,16 @@
 
 use std::io::{self, Read};
 use std::process::ExitCode;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, bail};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use tieline::PublishError;
-use tieline_std::{Connection, Error, IntentOptions, Options, RawPublisher, RouteName};
+use tieline_std::{Connection, Error, Event, FailReason, IntentOptions, Options, RawPublisher, RouteName};
 
 use crate::format::{count, json};
 use crate::terminal::{Progress, note};
-use crate::{Peer, interrupt, route};
+use crate::{Peer, interrupt, outage, route};
 
 /// How long the peer may take to hear that we are done.
 const CLOSE_LIMIT: Duration = Duration::from_secs(5);
@@ -22,7 +22,8 @@ const CHUNK: usize = 64 * 1024;
 
 /// Publish one message for each line of standard input
 ///
-/// Waits until somebody wants them. Ends with status 0 only when every line was handed over: to the operating system,
+/// Waits until somebody wants them. A line that is lost is waited for, and the session goes on where it was; when the peer
+/// starts anew, or is away for longer than 10 s, reliable lines under way are in doubt, and that is an error. Ends with status 0 only when every line was handed over: to the operating system,
 /// or with --reliable to the peer's application.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
@@ -45,7 +46,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
 
 fn publish(args: &Args, connection: &Connection) -> Result<ExitCode> {
     let quality = if args.reliable { IntentOptions::reliable() } else { IntentOptions::best_effort() };
-    let publisher = connection.raw_publisher(args.route, quality)?;
+    let publisher = connection.raw_publisher(args.route, quality)?.with_timeout(LOOK);
     let patience = args.peer.patience();
     publisher.wait_audience(patience).map_err(|error| match error {
         Error::TimedOut => anyhow!(
@@ -56,57 +57,136 @@ fn publish(args: &Args, connection: &Connection) -> Result<ExitCode> {
         error => error.into(),
     })?;
 
-    let mut progress = Progress::new();
+    let mut talk = Talk {
+        connection,
+        publisher: &publisher,
+        reliable: args.reliable,
+        patience,
+        watch: outage::Watch::new(connection),
+        progress: Progress::new(),
+    };
     let mut lines = Lines::default();
-    let sent = send(connection, &publisher, &mut lines, &mut progress)
-        .and_then(|()| deliver(args, connection, &publisher, &mut progress));
-    progress.clear();
+    let sent = talk.send(&mut lines).and_then(|()| talk.deliver());
+    talk.progress.clear();
+    drop(talk);
     // The verdict is about the lines; whatever else was on its way is none.
     let _ = connection.close(CLOSE_LIMIT);
     report(args, &publisher, &lines, sent)
 }
 
-/// Publishes the input, line by line.
-fn send(
-    connection: &Connection,
-    publisher: &RawPublisher,
-    lines: &mut Lines,
-    progress: &mut Progress,
-) -> Result<()> {
-    let mut input = io::stdin().lock();
-    loop {
-        while !is_readable(&input)? {
-            if let Some(ended) = connection.ended() {
-                bail!(Error::Ended(ended));
-            }
-            progress.show(|| format!("{} sent, waiting for input", count(lines.read, "line")));
-        }
-        let more = lines.fill(&mut input)?;
-        lines.publish(connection, publisher, !more)?;
-        progress.show(|| {
-            let on_their_way = publisher.undelivered();
-            format!("{} sent, {on_their_way} on their way", count(lines.read, "line"))
-        });
-        if !more {
-            return Ok(());
-        }
-    }
+/// What is under way.
+struct Talk<'c> {
+    connection: &'c Connection,
+    publisher: &'c RawPublisher,
+    reliable: bool,
+    patience: Duration,
+    watch: outage::Watch,
+    progress: Progress,
 }
 
-/// Waits until everything is where it belongs. A peer that lives and does not read is waited for.
-fn deliver(
-    args: &Args,
-    connection: &Connection,
-    publisher: &RawPublisher,
-    progress: &mut Progress,
-) -> Result<()> {
-    loop {
-        match connection.flush(LOOK) {
-            Err(Error::TimedOut) => progress.show(|| {
-                let what = if args.reliable { "not taken yet by the peer" } else { "on their way" };
-                format!("all lines sent, {} {what}", publisher.undelivered())
-            }),
-            other => return Ok(other?),
+impl Talk<'_> {
+    /// Publishes the input, line by line.
+    fn send(&mut self, lines: &mut Lines) -> Result<()> {
+        let mut input = io::stdin().lock();
+        loop {
+            while !is_readable(&input)? {
+                self.look()?;
+                self.progress.show(|| format!("{} sent, waiting for input", count(lines.read, "line")));
+            }
+            let more = lines.fill(&mut input)?;
+            self.look()?;
+            let limit = self.audience()?;
+            lines.publish(self, limit, !more)?;
+            let publisher = self.publisher;
+            self.progress.show(|| {
+                let on_their_way = publisher.undelivered();
+                format!("{} sent, {on_their_way} on their way", count(lines.read, "line"))
+            });
+            if !more {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Waits until everything is where it belongs. A peer that lives and does not read is waited for.
+    fn deliver(&mut self) -> Result<()> {
+        loop {
+            match self.connection.flush(LOOK) {
+                Err(Error::TimedOut) => {
+                    self.look()?;
+                    let what = if self.reliable { "not taken yet by the peer" } else { "on their way" };
+                    let publisher = self.publisher;
+                    self.progress.show(|| format!("all lines sent, {} {what}", publisher.undelivered()));
+                }
+                Err(error) => {
+                    // Why they were not delivered says more.
+                    self.look()?;
+                    return Err(error.into());
+                }
+                Ok(()) => return Ok(()),
+            }
+        }
+    }
+
+    /// Says what becomes of the line. It may come back; messages that are in doubt do not.
+    fn look(&mut self) -> Result<()> {
+        if let Some(ended) = self.connection.ended() {
+            bail!(Error::Ended(ended));
+        }
+        let mut failed = false;
+        self.watch.look(|event| {
+            if let Event::Failed { reason, .. } = event {
+                failed |= matches!(
+                    reason,
+                    FailReason::SessionLost | FailReason::PeerRestarted | FailReason::NotSent
+                );
+            }
+            Ok(())
+        })?;
+        if failed && self.reliable {
+            bail!("connection lost: the session with the peer is over");
+        }
+        Ok(())
+    }
+
+    /// Largest line; waits for somebody to want it, after the peer was lost.
+    fn audience(&mut self) -> Result<usize> {
+        let begin = Instant::now();
+        loop {
+            if let Some(limit) = self.publisher.payload_limit() {
+                return Ok(limit);
+            }
+            // Nobody to send to: reading on would only fill the memory. A peer that is there has taken its interest back,
+            // unless it has just begun anew.
+            let patience = if self.watch.lost > 0 { self.patience } else { LOOK };
+            match self.publisher.wait_audience(LOOK) {
+                Err(Error::TimedOut) if self.connection.peer().is_none() => {}
+                Err(Error::TimedOut) if begin.elapsed() < patience => {}
+                Err(Error::TimedOut) => bail!(Error::Publish(PublishError::NoAudience)),
+                other => other?,
+            }
+            self.look()?;
+        }
+    }
+
+    /// Publishes lines, however long the line is away.
+    fn publish(&mut self, lines: &[&[u8]]) -> Result<()> {
+        let before = self.publisher.progress().published;
+        loop {
+            let done = usize::try_from(self.publisher.progress().published - before).unwrap_or(usize::MAX);
+            let rest = lines.get(done..).unwrap_or_default();
+            match self.publisher.publish_all(rest) {
+                Err(Error::TimedOut) => self.look()?,
+                // Best effort: what is published while nobody is there is lost, so it waits.
+                Err(Error::Publish(PublishError::Disconnected)) => {
+                    self.look()?;
+                    self.audience()?;
+                    if self.connection.peer().is_some() {
+                        std::thread::sleep(LOOK);
+                    }
+                }
+                other => return Ok(other?),
+            }
         }
     }
 }
@@ -195,18 +275,13 @@ impl Lines {
         Ok(read? > 0)
     }
 
-    /// Publishes all lines that are complete, and the rest if nothing follows.
-    fn publish(&mut self, connection: &Connection, publisher: &RawPublisher, last: bool) -> Result<()> {
+    /// Publishes all lines that are complete, and the rest if nothing follows; none may be longer than `limit`.
+    fn publish(&mut self, talk: &mut Talk<'_>, limit: usize, last: bool) -> Result<()> {
         let end = match self.buffer.iter().rposition(|&byte| byte == b'\n') {
             _ if last => self.buffer.len(),
             Some(at) => at + 1,
             None => 0,
         };
-        // Nobody to send to: reading on would only fill the memory.
-        let limit = publisher.payload_limit().ok_or_else(|| match connection.ended() {
-            Some(ended) => Error::Ended(ended),
-            None => Error::Publish(PublishError::NoAudience),
-        })?;
         let lines: Vec<&[u8]> =
             self.buffer[..end].split_inclusive(|&byte| byte == b'\n').map(chomp).collect();
         // A line that is not complete, but too long already, will not become shorter.
@@ -215,7 +290,7 @@ impl Lines {
         let fitting = too_long.unwrap_or(lines.len());
         let before = self.read;
         self.read += fitting as u64;
-        publisher.publish_all(&lines[..fitting])?;
+        talk.publish(&lines[..fitting])?;
         let long = too_long.and_then(|at| lines.get(at)).map(|line| line.len());
         if let Some(len) = long.or((rest > limit).then_some(rest)) {
             let number = before + fitting as u64 + 1;

@@ -5,11 +5,11 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
-use tieline_std::{Connection, Error, Event, Events, InterestOptions, Options, RawSubscriber, RouteName};
+use tieline_std::{Connection, Error, Event, InterestOptions, Options, RawSubscriber, RouteName};
 
 use crate::format::{self, Format};
 use crate::terminal::note;
-use crate::{Peer, interrupt, route};
+use crate::{Peer, interrupt, outage, route};
 
 /// How long the end may take: the peer is told what was taken.
 const CLOSE_LIMIT: Duration = Duration::from_secs(5);
@@ -20,7 +20,8 @@ const HINT: Duration = Duration::from_secs(3);
 
 /// Write the messages of a route to standard output, one a line
 ///
-/// Ends after --count messages, or when the peer closes the connection; losing the connection is an error.
+/// Ends after --count messages, or when the peer closes the connection. A peer that is lost is waited for, and so is one that
+/// starts anew: standard error says so.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     #[command(flatten)]
@@ -64,6 +65,7 @@ fn write_messages(
         if !matches!(subscriber.try_recv_into(&mut payload), Ok(true)) {
             // Nothing more has come so far: show what there is, then wait.
             out.flush()?;
+            watch.look(*seen)?;
             payload = loop {
                 match subscriber.recv_timeout(LOOK) {
                     Err(Error::TimedOut) => watch.look(*seen)?,
@@ -75,13 +77,13 @@ fn write_messages(
         *seen += 1;
     }
     out.flush()?;
-    Ok(())
+    watch.look(*seen)
 }
 
 /// Why nothing comes, as far as it can be known.
 struct Watch<'c> {
     route: &'static RouteName,
-    events: Events,
+    line: outage::Watch,
     connection: &'c Connection,
     /// When to say that nobody publishes, unless somebody does.
     hint_at: Option<Instant>,
@@ -90,19 +92,21 @@ struct Watch<'c> {
 impl<'c> Watch<'c> {
     fn new(connection: &'c Connection, args: &Args) -> Self {
         let hint_at = Instant::now().checked_add(args.peer.patience().min(HINT));
-        Self { route: args.route, events: connection.events(), connection, hint_at }
+        Self { route: args.route, line: outage::Watch::new(connection), connection, hint_at }
     }
 
     fn look(&mut self, seen: u64) -> Result<()> {
-        while let Some(event) = self.events.try_recv() {
+        let (wanted, hint_at) = (self.route, &mut self.hint_at);
+        self.line.look(|event| {
             match event {
-                Event::RouteConflict { route, .. } if route == *self.route => {
-                    bail!("the peer has another type or schema on {}", self.route.path());
+                Event::RouteConflict { route, .. } if route == *wanted => {
+                    bail!("the peer has another type or schema on {}", wanted.path());
                 }
-                Event::Publisher { route, present: true } if route == *self.route => self.hint_at = None,
+                Event::Publisher { route, present: true } if route == *wanted => *hint_at = None,
                 _ => {}
             }
-        }
+            Ok(())
+        })?;
         if self.hint_at.is_some_and(|at| seen == 0 && at <= Instant::now()) {
             self.hint_at = None;
             let peer = self.connection.peer().map_or_else(String::new, |peer| format!(" {:?}", peer.name));

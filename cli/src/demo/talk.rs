@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use tieline_app::{COMMAND, GetStatus, IMU, ImuSample, STATUS, SetRate, Status};
-use tieline_std::{Caller, Connection, Error, IntentOptions, Options, Publisher, Subscriber};
+use tieline_std::{Caller, Connection, Error, IntentOptions, Options, Policy, Publisher, Subscriber};
 
 use super::Place;
 use super::script::{Script, Step};
@@ -21,8 +21,13 @@ const CLOSE_LIMIT: Duration = Duration::from_secs(1);
 
 /// Talks until the script is over, or Ctrl-C; then tells the summary.
 pub(super) fn talk(place: &Place, script: &mut Script, show: &mut Show) -> Result<()> {
-    let mut options =
-        Options { name: "tieline demo", ping_interval: Duration::from_millis(100), ..Options::default() };
+    let mut options = Options {
+        name: "tieline demo",
+        // A board that comes back is shown as such.
+        policy: Policy::Once,
+        ping_interval: Duration::from_millis(100),
+        ..Options::default()
+    };
     loop {
         let begin = Instant::now();
         let connection = match Connection::open(place.address(), options) {
