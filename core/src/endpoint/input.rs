@@ -15,7 +15,7 @@ use crate::reliable::Arrival;
 use crate::routes::{self, due, local, peer};
 use crate::time::Instant;
 use crate::timers::Timer;
-use crate::wire::Reader;
+use crate::wire::Fields;
 
 /// The route number of the control channel.
 pub(super) const CONTROL_ROUTE: u16 = 0;
@@ -110,10 +110,10 @@ impl Core {
         }
         let late = self.is_late();
         let width = self.link.framing.seq_width();
-        let mut reader = Reader::new(packets);
+        let mut fields = Fields::new(packets);
         let mut news = false;
-        while !reader.is_empty() {
-            let Ok(packet) = Packet::parse(&mut reader, width) else {
+        while !fields.is_empty() {
+            let Some(packet) = Packet::parse_next(&mut fields, width) else {
                 self.on_malformed();
                 break;
             };
@@ -161,8 +161,7 @@ impl Core {
     }
 
     fn on_hello_frame(&mut self, t: &mut Tables<'_>, packets: &[u8], now: Instant) -> bool {
-        let parsed = Packet::parse(&mut Reader::new(packets), self.link.framing.seq_width());
-        let Ok(Packet::Hello(hello)) = parsed else {
+        let Some(hello) = Hello::parse(packets) else {
             self.on_malformed();
             return false;
         };
@@ -316,8 +315,8 @@ impl Core {
 
 /// Whether a frame of a session says CLOSE: alone, or behind a PING.
 fn ends_with_close(packets: &[u8]) -> bool {
-    let mut reader = Reader::new(packets);
-    while let Ok(packet) = Packet::parse(&mut reader, SeqWidth::One) {
+    let mut fields = Fields::new(packets);
+    while let Some(packet) = Packet::parse_next(&mut fields, SeqWidth::One) {
         match packet {
             Packet::Close { .. } => return true,
             Packet::Ping { .. } => {}

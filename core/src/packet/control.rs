@@ -12,7 +12,7 @@ pub use list::{Intents, Interests};
 pub use name::WireName;
 
 use super::Malformed;
-use crate::wire::{Full, Reader, Writer};
+use crate::wire::{Fields, Full, Writer};
 
 /// One intent.
 pub const INTENT: u8 = 1;
@@ -82,48 +82,49 @@ impl<'a> Control<'a> {
     /// # Errors
     /// [`Malformed`]. A declaration that is malformed shows when the iterator gets there.
     pub fn parse(record: &'a [u8]) -> Result<Self, Malformed> {
-        let mut r = Reader::new(record);
-        parse(&mut r).ok_or(Malformed)
+        let mut f = Fields::new(record);
+        let control = parse(&mut f);
+        if f.is_whole() { Ok(control) } else { Err(Malformed) }
     }
 }
 
-fn parse<'a>(r: &mut Reader<'a>) -> Option<Control<'a>> {
-    let kind = r.u8()?;
-    Some(match kind {
-        INTENT | INTENTS => Control::Intents(Intents::new(*r, kind == INTENT)),
-        INTEREST | INTERESTS => Control::Interests(Interests::new(*r, kind == INTEREST)),
+fn parse<'a>(f: &mut Fields<'a>) -> Control<'a> {
+    let kind = f.u8();
+    match kind {
+        INTENT | INTENTS => Control::Intents(Intents::new(*f, kind == INTENT)),
+        INTEREST | INTERESTS => Control::Interests(Interests::new(*f, kind == INTEREST)),
         NOTIFY_INTENT => {
-            let hash = r.u64()?;
-            let status = match r.u8()? {
-                AUDIENCE => NotifyStatus::Audience(r.varint()?),
-                CONFLICT => NotifyStatus::Conflict { hash: r.u64()?, schema: r.u32()? },
-                _ => return Some(Control::Unknown),
+            let hash = f.u64();
+            let status = match f.u8() {
+                AUDIENCE => NotifyStatus::Audience(f.varint()),
+                CONFLICT => NotifyStatus::Conflict { hash: f.u64(), schema: f.u32() },
+                _ => return Control::Unknown,
             };
             Control::NotifyIntent { hash, status }
         }
         REQUEST => {
-            r.u8()?;
+            f.u8();
             Control::Request {
-                id: r.varint16()?,
-                hash: r.u64()?,
-                room: r.varint()?,
-                timeout_ms: r.varint()?,
-                payload: r.rest(),
+                id: f.varint16(),
+                hash: f.u64(),
+                room: f.varint(),
+                timeout_ms: f.varint(),
+                payload: f.rest(),
             }
         }
         RESULT => {
-            r.u8()?;
-            Control::Result { id: r.varint16()?, code: r.varint()?, payload: r.rest() }
+            f.u8();
+            Control::Result { id: f.varint16(), code: f.varint(), payload: f.rest() }
         }
         EXPIRED => Control::Expired(Expired {
-            route: r.varint16()?,
-            messages: r.varint16()?,
-            bytes: r.varint()?,
-            expired: r.varint16()?,
-            after: r.varint16()?,
+            route: f.varint16(),
+            messages: f.varint16(),
+            bytes: f.varint(),
+            expired: f.varint16(),
+            after: f.varint16(),
         }),
         _ => Control::Unknown,
-    })
+    }
 }
 
 /// Appends a whole EXPIRED.

@@ -7,7 +7,7 @@ use heapless::String;
 
 use super::kind;
 use crate::limits::{FRAME_MIN, NAME_MAX, VERSION_MAJOR};
-use crate::wire::{Full, Reader, Writer, copy, crc32c};
+use crate::wire::{Fields, Full, Writer, crc32c};
 
 /// "TL".
 const MAGIC: [u8; 2] = [0x54, 0x4C];
@@ -92,31 +92,20 @@ pub struct Hello {
 }
 
 impl Hello {
-    /// Reads what follows the kind, to the end of the packets.
+    /// Reads all packets of a frame that begins with a HELLO.
     // Rare, and its variables shall not be on the stack for every packet.
     #[inline(never)]
-    pub(super) fn parse(r: &mut Reader<'_>) -> Option<Self> {
-        let bytes = r.take(HEAD_LEN - 1)?;
-        let check = r.u32()?;
-        let mut head = [kind::HELLO; HEAD_LEN];
-        copy(head.get_mut(1..)?, bytes);
-        if crc32c(&head) != check {
+    pub(crate) fn parse(packets: &[u8]) -> Option<Self> {
+        let mut f = Fields::new(packets);
+        let check = crc32c(f.take(HEAD_LEN));
+        let mut h = Fields::new(packets);
+        let [kind, m0, m1, major, minor, flags] = core::array::from_fn(|_| h.u8());
+        let head = HelloHead { major, minor, done: flags & DONE != 0, nonce: h.u64(), echo: h.u64() };
+        if check != f.u32() || [m0, m1] != MAGIC || kind != kind::HELLO {
             return None;
         }
-        let mut h = Reader::new(bytes);
-        if h.u16()? != u16::from_le_bytes(MAGIC) {
-            return None;
-        }
-        let head = HelloHead {
-            major: h.u8()?,
-            minor: h.u8()?,
-            done: h.u8()? & DONE != 0,
-            nonce: h.u64()?,
-            echo: h.u64()?,
-        };
-        let body = if head.major == VERSION_MAJOR { Some(parse_body(r)?) } else { None };
-        r.rest();
-        Some(Self { head, body })
+        let body = if major == VERSION_MAJOR { Some(parse_body(&mut f)?) } else { None };
+        f.is_whole().then_some(Self { head, body })
     }
 
     /// Appends the whole packet.
@@ -138,22 +127,22 @@ impl Hello {
     }
 }
 
-fn parse_body(r: &mut Reader<'_>) -> Option<HelloBody> {
-    let len = r.u8()?;
-    let name = core::str::from_utf8(r.take(len.into())?).ok()?;
+fn parse_body(f: &mut Fields<'_>) -> Option<HelloBody> {
+    let len = f.u8();
+    let name = core::str::from_utf8(f.take(len.into())).ok()?;
     let name = String::try_from(name).ok()?;
-    let mode = r.u8()?;
-    let [capabilities, frame_max, message_max] = varints(r)?;
-    let requests = r.u8()?;
-    let [ping_ms, silence_ms, resume_s] = varints(r)?;
-    let clock = r.u64()?;
-    let mut fields = Reader::new(r.take(usize::from(mode >> MODE_LEN_SHIFT))?);
+    let mode = f.u8();
+    let [capabilities, frame_max, message_max] = core::array::from_fn(|_| f.varint());
+    let requests = f.u8();
+    let [ping_ms, silence_ms, resume_s] = core::array::from_fn(|_| f.varint());
+    let clock = f.u64();
+    let mut own = Fields::new(f.take(usize::from(mode >> MODE_LEN_SHIFT)));
     let mode = match mode & MODE_MASK {
-        RESUME => Mode::Resume { session: fields.u32()?, next: fields.u16()? },
+        RESUME => Mode::Resume { session: own.u32(), next: own.u16() },
         PROBE => Mode::Probe,
         _ => Mode::Fresh,
     };
-    if frame_max < FRAME_MIN as u32 {
+    if frame_max < FRAME_MIN as u32 || !own.is_whole() {
         return None;
     }
     Some(HelloBody {
@@ -168,14 +157,6 @@ fn parse_body(r: &mut Reader<'_>) -> Option<HelloBody> {
         resume_s,
         clock,
     })
-}
-
-fn varints(r: &mut Reader<'_>) -> Option<[u32; 3]> {
-    let mut values = [0; 3];
-    for value in &mut values {
-        *value = r.varint()?;
-    }
-    Some(values)
 }
 
 fn emit_body(body: &HelloBody, w: &mut Writer<'_>) -> Result<(), Full> {

@@ -4,7 +4,7 @@
 //! Payloads are not in here: they come from a queue, maybe in two pieces.
 
 use super::{Packet, SeqWidth};
-use crate::wire::{Full, Reader, Writer, varint_len};
+use crate::wire::{Fields, Full, Writer, varint_len};
 
 pub(super) const BEST_EFFORT: u8 = 0x80;
 const BEST_EFFORT_LENGTH: u8 = 0x40;
@@ -14,29 +14,29 @@ const RELIABLE_LENGTH: u8 = 0x20;
 /// In a reliable packet's first byte; this value says that the distance follows as a varint.
 const DISTANCE_MASK: u8 = 0x1F;
 
-pub(super) fn parse_best_effort<'a>(first: u8, r: &mut Reader<'a>) -> Option<Packet<'a>> {
-    let route = r.varint16()?;
-    let payload = payload(r, first & BEST_EFFORT_LENGTH != 0)?;
-    Some(Packet::BestEffort { count: first & COUNT_MASK, route, payload })
+pub(super) fn parse_best_effort<'a>(first: u8, f: &mut Fields<'a>) -> Packet<'a> {
+    let route = f.varint16();
+    let payload = payload(f, first & BEST_EFFORT_LENGTH != 0);
+    Packet::BestEffort { count: first & COUNT_MASK, route, payload }
 }
 
-pub(super) fn parse_reliable<'a>(first: u8, r: &mut Reader<'a>, width: SeqWidth) -> Option<Packet<'a>> {
-    let route = r.varint16()?;
-    let seq = width.read(r)?;
+pub(super) fn parse_reliable<'a>(first: u8, f: &mut Fields<'a>, width: SeqWidth) -> Packet<'a> {
+    let route = f.varint16();
+    let seq = width.read(f);
     let distance = match first & DISTANCE_MASK {
-        DISTANCE_MASK => r.varint()?,
+        DISTANCE_MASK => f.varint(),
         distance => distance.into(),
     };
-    let payload = payload(r, first & RELIABLE_LENGTH != 0)?;
-    Some(Packet::Reliable { route, seq, distance, payload })
+    let payload = payload(f, first & RELIABLE_LENGTH != 0);
+    Packet::Reliable { route, seq, distance, payload }
 }
 
-pub(super) fn payload<'a>(r: &mut Reader<'a>, has_length: bool) -> Option<&'a [u8]> {
+pub(super) fn payload<'a>(f: &mut Fields<'a>, has_length: bool) -> &'a [u8] {
     if !has_length {
-        return Some(r.rest());
+        return f.rest();
     }
-    let len = r.varint()?;
-    r.take(len as usize)
+    let len = f.varint();
+    f.take(len as usize)
 }
 
 /// Bytes that a best-effort message takes in a frame.
@@ -175,21 +175,18 @@ impl Extended {
     }
 }
 
-pub(super) fn parse_extended<'a>(r: &mut Reader<'a>, width: SeqWidth) -> Option<Packet<'a>> {
-    let flags = r.u8()?;
+pub(super) fn parse_extended<'a>(f: &mut Fields<'a>, width: SeqWidth) -> Option<Packet<'a>> {
+    let flags = f.u8();
     if flags & UNKNOWN_FLAGS != 0 {
         return None;
     }
-    let route = r.varint16()?;
-    let reliable = match flags & RELIABLE_FLAG != 0 {
-        true => Some((width.read(r)?, r.varint()?)),
-        false => None,
-    };
-    let number = r.u8()?;
-    let life = if flags & EXPIRES_FLAG != 0 { Some(r.varint()?) } else { None };
+    let route = f.varint16();
+    let reliable = (flags & RELIABLE_FLAG != 0).then(|| (width.read(f), f.varint()));
+    let number = f.u8();
+    let life = (flags & EXPIRES_FLAG != 0).then(|| f.varint());
     let whole = FIRST_FLAG | LAST_FLAG;
-    let part = if flags & whole == whole { None } else { Some((r.varint()?, r.varint()?)) };
-    let payload = payload(r, flags & LENGTH_FLAG != 0)?;
+    let part = (flags & whole != whole).then(|| (f.varint(), f.varint()));
+    let payload = payload(f, flags & LENGTH_FLAG != 0);
     if let Some((offset, total)) = part {
         // The flags say what the numbers say, and a fragment is neither empty nor all.
         let end = offset.checked_add(u32::try_from(payload.len()).ok()?)?;

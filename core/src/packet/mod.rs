@@ -11,7 +11,7 @@ pub use hello::{Hello, HelloBody, HelloHead, Mode};
 pub use message::{Extended, best_effort_len, emit_best_effort_header, emit_reliable_header, reliable_len};
 
 use crate::capability;
-use crate::wire::{Full, Reader, Writer};
+use crate::wire::{Fields, Full, Reader, Writer};
 
 /// First bytes of the packets that are not messages.
 pub mod kind {
@@ -70,10 +70,10 @@ impl SeqWidth {
         }
     }
 
-    fn read(self, r: &mut Reader<'_>) -> Option<u32> {
+    fn read(self, f: &mut Fields<'_>) -> u32 {
         match self {
-            Self::One => r.u8().map(u32::from),
-            Self::Four => r.u32(),
+            Self::One => f.u8().into(),
+            Self::Four => f.u32(),
         }
     }
 
@@ -124,15 +124,27 @@ impl<'a> Packet<'a> {
     /// # Errors
     /// [`Malformed`]: what is left in `r` has no meaning then.
     pub fn parse(r: &mut Reader<'a>, width: SeqWidth) -> Result<Self, Malformed> {
-        let first = r.u8().ok_or(Malformed)?;
-        let packet = if first & message::BEST_EFFORT != 0 {
-            message::parse_best_effort(first, r)
-        } else if first & message::RELIABLE != 0 {
-            message::parse_reliable(first, r, width)
-        } else {
-            parse_other(first, r, width)
+        let is_hello = r.peek() == Some(kind::HELLO);
+        let mut fields = Fields::new(r.rest());
+        let packet = match is_hello {
+            true => Hello::parse(fields.rest()).map(Packet::Hello),
+            false => Self::parse_next(&mut fields, width),
         };
+        *r = Reader::new(fields.rest());
         packet.ok_or(Malformed)
+    }
+
+    /// Reads a packet that is not the first of its frame, or of a session: no HELLO.
+    pub(crate) fn parse_next(f: &mut Fields<'a>, width: SeqWidth) -> Option<Self> {
+        let first = f.u8();
+        let packet = if first & message::BEST_EFFORT != 0 {
+            message::parse_best_effort(first, f)
+        } else if first & message::RELIABLE != 0 {
+            message::parse_reliable(first, f, width)
+        } else {
+            parse_other(first, f, width)?
+        };
+        f.is_whole().then_some(packet)
     }
 
     /// Appends the packet. `last`: nothing follows it in the frame, so a message needs no length.
@@ -199,22 +211,21 @@ impl<'a> Packet<'a> {
     }
 }
 
-fn parse_other<'a>(first: u8, r: &mut Reader<'a>, width: SeqWidth) -> Option<Packet<'a>> {
+fn parse_other<'a>(first: u8, f: &mut Fields<'a>, width: SeqWidth) -> Option<Packet<'a>> {
     Some(match first {
-        kind::HELLO => Packet::Hello(Hello::parse(r)?),
-        kind::ACK => Packet::Ack { next: width.read(r)?, selective: r.varint()? },
-        kind::PING => Packet::Ping { id: r.u8()?, sent: r.u32()? },
-        kind::PONG => Packet::Pong { id: r.u8()?, held: r.u16()?, clock: r.u32()?, dropped: r.u16()? },
-        kind::TAKEN => Packet::Taken { route: r.varint16()?, messages: r.varint16()?, bytes: r.varint()? },
+        kind::ACK => Packet::Ack { next: width.read(f), selective: f.varint() },
+        kind::PING => Packet::Ping { id: f.u8(), sent: f.u32() },
+        kind::PONG => Packet::Pong { id: f.u8(), held: f.u16(), clock: f.u32(), dropped: f.u16() },
+        kind::TAKEN => Packet::Taken { route: f.varint16(), messages: f.varint16(), bytes: f.varint() },
         kind::CLOSE => {
-            let code = r.varint()?;
-            r.rest();
+            let code = f.varint();
+            f.rest();
             Packet::Close { code }
         }
-        kind::EXTENDED if capability::EXTENDED => message::parse_extended(r, width)?,
-        kind::SKIP => Packet::Skip { seq: width.read(r)?, distance: r.varint()? },
+        kind::EXTENDED if capability::EXTENDED => message::parse_extended(f, width)?,
+        kind::SKIP => Packet::Skip { seq: width.read(f), distance: f.varint() },
         kind::SKIPPED_FIRST.. => {
-            message::payload(r, true)?;
+            message::payload(f, true);
             Packet::Skipped
         }
         _ => return None,

@@ -6,11 +6,13 @@
 pub mod cobs;
 pub mod crc;
 mod cursor;
+mod fields;
 pub mod varint;
 
 pub use crc::{crc32c, crc32c_from};
 pub(crate) use cursor::copy;
 pub use cursor::{Full, Reader, Writer};
+pub(crate) use fields::Fields;
 pub use varint::varint_len;
 
 /// Random bytes for tests: xorshift64.

@@ -4,7 +4,7 @@
 //! Nothing is remembered in here, and nothing is compared with what stands already.
 
 use super::name::WireName;
-use crate::wire::{Full, Reader, Writer, varint_len};
+use crate::wire::{Fields, Full, Writer, varint_len};
 
 const WITHDRAWN: u8 = 1;
 const RELIABLE: u8 = 1 << 1;
@@ -54,17 +54,17 @@ pub struct Intent<'a> {
 }
 
 impl<'a> Intent<'a> {
-    pub(super) fn parse(r: &mut Reader<'a>) -> Option<Self> {
-        let flags = r.u8()?;
-        let name = WireName::parse(r, flags & HASHED != 0)?;
-        let (ttl_ms, schema) = parse_extension(r, flags)?;
+    pub(super) fn parse(f: &mut Fields<'a>) -> Option<Self> {
+        let flags = f.u8();
+        let name = WireName::parse(f, flags & HASHED != 0)?;
+        let (ttl_ms, schema) = parse_extension(f, flags);
         let priority = match (flags >> PRIORITY_SHIFT) & 3 {
             0 => Priority::Background,
             1 => Priority::Normal,
             2 => Priority::High,
             _ => Priority::Urgent,
         };
-        Some(Self {
+        f.is_whole().then_some(Self {
             withdrawn: flags & WITHDRAWN != 0,
             reliable: flags & RELIABLE != 0,
             priority,
@@ -103,42 +103,41 @@ pub enum InterestBody<'a> {
 }
 
 impl<'a> Interest<'a> {
-    pub(super) fn parse(r: &mut Reader<'a>) -> Option<Self> {
-        let flags = r.u8()?;
-        let number = r.varint16()?;
-        if number == 0 {
-            return None;
-        }
-        let (messages, bytes) = (r.varint16()?, r.varint()?);
+    pub(super) fn parse(f: &mut Fields<'a>) -> Option<Self> {
+        let flags = f.u8();
+        let (number, messages, bytes) = (f.varint16(), f.varint16(), f.varint());
         let body = if flags & WITHDRAWN != 0 {
             InterestBody::Withdrawn
         } else {
-            let (window, backlog) = (r.varint()?, r.varint()?);
-            let name = WireName::parse(r, flags & HASHED != 0)?;
-            let (ttl_ms, schema) = parse_extension(r, flags)?;
+            let (window, backlog) = (f.varint(), f.varint());
+            let name = WireName::parse(f, flags & HASHED != 0)?;
+            let (ttl_ms, schema) = parse_extension(f, flags);
             InterestBody::Declared { window, backlog, name, ttl_ms, schema }
         };
-        Some(Self { number, ask: flags & ASK != 0, messages, bytes, body })
+        (f.is_whole() && number != 0).then_some(Self { number, ask: flags & ASK != 0, messages, bytes, body })
     }
 }
 
 /// Time to live and schema hash, each 0 if not stated.
-fn parse_extension(r: &mut Reader<'_>, flags: u8) -> Option<(u32, u32)> {
+fn parse_extension(f: &mut Fields<'_>, flags: u8) -> (u32, u32) {
     let (mut ttl_ms, mut schema) = (0, 0);
     if flags & EXTENSION != 0 {
-        let len = r.varint()?;
-        let mut entries = Reader::new(r.take(len as usize)?);
-        while let Some(tag) = entries.u8() {
-            let len = entries.u8()?;
-            let mut value = Reader::new(entries.take(len.into())?);
+        let len = f.varint();
+        let mut entries = Fields::new(f.take(len as usize));
+        while !entries.is_empty() {
+            let (tag, len) = (entries.u8(), entries.u8());
+            let mut value = Fields::new(entries.take(len.into()));
             match tag {
-                TAG_TTL => ttl_ms = value.varint()?,
-                TAG_SCHEMA => schema = value.u32()?,
+                TAG_TTL => ttl_ms = value.varint(),
+                TAG_SCHEMA => schema = value.u32(),
                 _ => {}
+            }
+            if !(entries.is_whole() && value.is_whole()) {
+                f.fail();
             }
         }
     }
-    Some((ttl_ms, schema))
+    (ttl_ms, schema)
 }
 
 fn emit_extension(ttl_ms: u32, schema: u32, w: &mut Writer<'_>) -> Result<(), Full> {

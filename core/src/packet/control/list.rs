@@ -5,25 +5,25 @@
 
 use super::declarations::{Intent, Interest};
 use crate::packet::Malformed;
-use crate::wire::Reader;
+use crate::wire::Fields;
 
 /// The declarations of a record: reads one after the other and ends behind the first that is malformed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct List<'a> {
-    rest: Reader<'a>,
+    rest: Fields<'a>,
     /// Whether at least one must follow, and only the first counts: the single forms.
     single: bool,
 }
 
 impl<'a> List<'a> {
-    fn next<T>(&mut self, parse: fn(&mut Reader<'a>) -> Option<T>) -> Option<Result<T, Malformed>> {
+    fn next<T>(&mut self, parse: fn(&mut Fields<'a>) -> Option<T>) -> Option<Result<T, Malformed>> {
         let single = core::mem::take(&mut self.single);
         if self.rest.is_empty() && !single {
             return None;
         }
         let item = parse(&mut self.rest).ok_or(Malformed);
         if single || item.is_err() {
-            self.rest = Reader::new(&[]);
+            self.rest = Fields::new(&[]);
         }
         Some(item)
     }
@@ -34,7 +34,7 @@ impl<'a> List<'a> {
 pub struct Intents<'a>(List<'a>);
 
 impl<'a> Intents<'a> {
-    pub(super) const fn new(rest: Reader<'a>, single: bool) -> Self {
+    pub(super) const fn new(rest: Fields<'a>, single: bool) -> Self {
         Self(List { rest, single })
     }
 }
@@ -52,7 +52,7 @@ impl<'a> Iterator for Intents<'a> {
 pub struct Interests<'a>(List<'a>);
 
 impl<'a> Interests<'a> {
-    pub(super) const fn new(rest: Reader<'a>, single: bool) -> Self {
+    pub(super) const fn new(rest: Fields<'a>, single: bool) -> Self {
         Self(List { rest, single })
     }
 }

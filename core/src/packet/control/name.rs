@@ -4,7 +4,7 @@
 //! Whether the route is known is not in here.
 
 use crate::route::{PREFIX_MAX, ROUTE_TEXT_MAX, RouteName, hash32_of, is_path, is_type};
-use crate::wire::{Full, Reader, Writer};
+use crate::wire::{Fields, Full, Writer};
 
 /// A route name as it travels: bytes, for nothing here needs to show them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,18 +41,15 @@ impl<'a> WireName<'a> {
         }
     }
 
-    pub(super) fn parse(r: &mut Reader<'a>, hashed: bool) -> Option<Self> {
+    pub(super) fn parse(f: &mut Fields<'a>, hashed: bool) -> Option<Self> {
+        let hash = if hashed { f.u64() } else { 0 };
+        let len = f.varint() as usize;
+        let text = f.take(len);
         if hashed {
-            let hash = r.u64()?;
-            let len = r.varint()? as usize;
-            let prefix = r.take(len)?;
             // A beginning of a path: a dot may be its last character.
-            let is_prefix =
-                prefix.iter().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'));
-            return (len <= PREFIX_MAX && is_prefix).then_some(Self::Hashed { hash, prefix });
+            let is_prefix = text.iter().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'));
+            return (len <= PREFIX_MAX && is_prefix).then_some(Self::Hashed { hash, prefix: text });
         }
-        let len = r.varint()? as usize;
-        let text = r.take(len)?;
         let at = text.iter().position(|b| *b == b'@')?;
         let (type_name, path) = text.split_at_checked(at)?;
         let path = path.get(1..)?;
