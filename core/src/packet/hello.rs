@@ -186,7 +186,7 @@ fn emit_body(body: &HelloBody, w: &mut Writer<'_>) -> Result<(), Full> {
 mod tests {
     use super::*;
     use crate::packet::{Malformed, Packet, SeqWidth};
-    use crate::wire::Noise;
+    use crate::wire::{Noise, Reader};
 
     fn hello() -> Hello {
         let head = HelloHead {
