@@ -26,6 +26,9 @@ pub(crate) const RESUME: bool = cfg!(feature = "resume");
 /// Links that are no serial lines: streams and datagrams.
 pub(crate) const LINKS: bool = cfg!(feature = "links");
 
+/// Counters, round-trip times, the peer's name, and the diagnosis of a line on which no frames come.
+pub(crate) const STATS: bool = cfg!(feature = "stats");
+
 /// Whether what is sent is kept in a store: all but best-effort messages on one serial line.
 pub(crate) const STORE: bool = cfg!(feature = "store");
 /// Whether messages travel with the extended header: only of peers that were offered what needs it.

@@ -21,6 +21,10 @@
 //! | `rates` | rate limits of routes |
 //! | `resume` | sessions that outlive their link and go on over another one |
 //! | `links` | streams and datagrams besides serial lines |
+//! | `stats` | counters, round-trip times, the peer's name, the diagnosis of a line on which no frames come |
+//!
+//! While none of `reliable`, `fragments`, `requests`, `expiry`, `resume` and `links` is on, nothing that is sent is kept:
+//! messages leave in the order in which they are published, whatever their priority, and declarations one at a time.
 //!
 //! The modules in floors; each uses only what is below it:
 //!

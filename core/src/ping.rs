@@ -5,6 +5,7 @@
 
 use core::time::Duration;
 
+use crate::capability;
 use crate::time::Instant;
 
 /// Buckets of the histogram: half octaves from 16 µs to 1 s.
@@ -106,18 +107,26 @@ impl Ping {
     /// A PING leaves now: its id.
     pub(crate) fn on_send(&mut self, now: Instant) -> u8 {
         self.id = self.id.wrapping_add(1);
-        self.sent_at = Some(now);
+        if capability::STATS {
+            self.sent_at = Some(now);
+        }
         self.id
     }
 
     /// A best-effort message came, whether or not there was room for it.
     pub(crate) fn on_best_effort(&mut self) {
+        if !capability::STATS {
+            return;
+        }
         self.received = self.received.wrapping_add(1);
     }
 
     /// A PING came.
     pub(crate) fn on_ping(&mut self, id: u8, sent: u32, now: Instant) {
         self.to_answer = Some((id, now));
+        if !capability::STATS {
+            return;
+        }
         let lost = sent.wrapping_sub(self.received);
         // More arrived than was sent, or an absurd number: the peer counts differently; keep what we know.
         let lost = if lost > u32::MAX / 2 { self.at_ping.lost } else { lost };
@@ -141,7 +150,7 @@ impl Ping {
 
     /// A PONG came.
     pub(crate) fn on_pong(&mut self, id: u8, held: u16, clock: u32, now: Instant) {
-        if id != self.id || held == HELD_UNKNOWN {
+        if !capability::STATS || id != self.id || held == HELD_UNKNOWN {
             return;
         }
         let Some(sent) = self.sent_at.take() else { return };

@@ -131,5 +131,5 @@ impl<P: Port, const OUT: usize> Driver<P, OUT> {
     }
 }
 
-#[cfg(all(test, feature = "receive"))]
+#[cfg(all(test, feature = "receive", feature = "stats"))]
 mod tests;

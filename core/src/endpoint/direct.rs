@@ -9,6 +9,7 @@
 
 use super::config::PublishOptions;
 use super::state::{Core, Phase};
+use super::stats::count;
 use super::storage::Tables;
 use crate::error::PublishError;
 use crate::event::{RouteId, Ticket};
@@ -150,7 +151,7 @@ impl Core {
         }
         if again {
             self.sender.repeat(0);
-            self.counters.retransmitted = self.counters.retransmitted.wrapping_add(1);
+            count(&mut self.counters.retransmitted, 1);
         } else {
             self.sender.send();
             self.on_record_sent(t);

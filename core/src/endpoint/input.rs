@@ -3,6 +3,7 @@
 //! Messages and acknowledgements go on in [`messages`](super::messages), control records in [`control`](super::control).
 
 use super::state::{Core, Notice, Phase};
+use super::stats::count;
 use super::storage::Tables;
 use crate::capability;
 use crate::event::{CloseReason, FailReason, LostReason};
@@ -61,26 +62,28 @@ impl Core {
     }
 
     fn count_in(&mut self, bytes: usize, now: Instant) {
-        self.counters.bytes_in = self.counters.bytes_in.wrapping_add(bytes as u32);
-        if !self.framed {
+        count(&mut self.counters.bytes_in, bytes as u32);
+        if capability::STATS && !self.framed {
             self.on_unframed(bytes, now);
         }
     }
 
     fn on_dropped(&mut self, reason: DropReason) {
         match reason {
-            DropReason::Check => self.counters.check_failures = self.counters.check_failures.wrapping_add(1),
+            DropReason::Check => count(&mut self.counters.check_failures, 1),
             DropReason::TooLong | DropReason::Encoding | DropReason::TooShort => {
-                self.counters.framing_errors = self.counters.framing_errors.wrapping_add(1);
+                count(&mut self.counters.framing_errors, 1);
             }
         }
     }
 
     /// An intact frame. Returns whether it brought something to look at.
     fn on_frame(&mut self, t: &mut Tables<'_>, packets: &[u8], now: Instant) -> bool {
-        self.framed = true;
-        self.timers.stop(Timer::Diagnosis);
-        self.counters.frames_in = self.counters.frames_in.wrapping_add(1);
+        if capability::STATS {
+            self.framed = true;
+            self.timers.stop(Timer::Diagnosis);
+        }
+        count(&mut self.counters.frames_in, 1);
         if packets.first() == Some(&kind::HELLO) {
             return self.on_hello_frame(t, packets, now);
         }
@@ -98,7 +101,7 @@ impl Core {
             Phase::New | Phase::NoLink | Phase::Connecting => return false,
         }
         if self.handshake.awaits_mark() {
-            self.counters.check_failures = self.counters.check_failures.wrapping_add(1);
+            count(&mut self.counters.check_failures, 1);
             return false;
         }
         self.timers.set(Timer::Silence, now.plus_millis(self.silence_ms));
@@ -153,11 +156,11 @@ impl Core {
     }
 
     pub(super) fn on_malformed(&mut self) {
-        self.counters.malformed = self.counters.malformed.wrapping_add(1);
+        count(&mut self.counters.malformed, 1);
     }
 
     pub(super) fn on_unknown(&mut self) {
-        self.counters.dropped_unknown = self.counters.dropped_unknown.wrapping_add(1);
+        count(&mut self.counters.dropped_unknown, 1);
     }
 
     fn on_hello_frame(&mut self, t: &mut Tables<'_>, packets: &[u8], now: Instant) -> bool {

@@ -3,6 +3,7 @@
 //! Invariant: what is acknowledged is stored, or is nothing that anybody here wants.
 
 use super::state::Core;
+use super::stats::count;
 use super::storage::Tables;
 use crate::capability;
 use crate::inbox::Record;
@@ -70,7 +71,7 @@ impl Core {
         let waits = slot.inbox.last_waiting(t.rx);
         let mut allowed = !slot.peer_has(peer::RELIABLE) && !waits.is_some_and(|record| record.reliable);
         if allowed && limiter::wait(t.limiters, index, Direction::In, now).is_some() {
-            self.counters.dropped_too_fast = self.counters.dropped_too_fast.wrapping_add(1);
+            count(&mut self.counters.dropped_too_fast, 1);
             self.ping.on_best_effort();
             return false;
         }
@@ -173,7 +174,7 @@ impl Core {
             slot.on_discarded(record.cost(), record.reliable);
             self.tables_due = true;
             if !record.reliable {
-                self.counters.expired = self.counters.expired.wrapping_add(1);
+                count(&mut self.counters.expired, 1);
             }
         }
         true

@@ -438,12 +438,14 @@ impl<S: Storage> Endpoint<S> {
 
     /// Round-trip times of this session.
     #[must_use]
+    #[cfg(feature = "stats")]
     pub fn rtt(&self) -> RttStats {
         self.core.ping.rtt()
     }
 
     /// Counters since the start.
     #[must_use]
+    #[cfg(feature = "stats")]
     pub fn stats(&self) -> Stats {
         self.core.stats()
     }

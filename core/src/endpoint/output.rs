@@ -4,6 +4,7 @@
 //! declarations and the like are in [`stored`](super::stored).
 
 use super::state::{Core, Phase};
+use super::stats::count;
 use super::storage::Tables;
 use crate::capability;
 use crate::framing::{Framing, Sealer};
@@ -109,8 +110,8 @@ impl Core {
         let frame = sealer.seal(out, content, len, start, idle || start == HELLO_START)?;
         self.last_sent = now;
         self.frames_sent = self.frames_sent.wrapping_add(1);
-        self.counters.frames_out = self.counters.frames_out.wrapping_add(1);
-        self.counters.bytes_out = self.counters.bytes_out.wrapping_add(frame.len() as u32);
+        count(&mut self.counters.frames_out, 1);
+        count(&mut self.counters.bytes_out, frame.len() as u32);
         Some(frame)
     }
 

@@ -409,7 +409,11 @@ impl Core {
         if self.timers.expired(Timer::Retransmit, now) {
             self.on_unheard(now);
         }
-        if self.timers.expired(Timer::Diagnosis, now) && !self.framed && self.unframed >= DIAGNOSIS_BYTES {
+        if capability::STATS
+            && self.timers.expired(Timer::Diagnosis, now)
+            && !self.framed
+            && self.unframed >= DIAGNOSIS_BYTES
+        {
             log!("{=u32} bytes and no frame: wrong baud rate?", self.unframed);
             self.diagnosis = self.unframed;
         }

@@ -2,6 +2,7 @@
 
 use heapless::String;
 
+use crate::capability;
 use crate::limits::NAME_MAX;
 use crate::ping::Loss;
 
@@ -9,7 +10,7 @@ use crate::ping::Loss;
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Peer {
-    /// Its name, for people.
+    /// Its name, for people; empty in a build without `stats`.
     pub name: String<NAME_MAX>,
     /// The boot part of its nonce: changes when it restarts.
     pub boot: u64,
@@ -62,4 +63,11 @@ pub struct Stats {
     pub best_effort_interval: Loss,
     /// Best-effort messages of ours for which the peer had no room in this session, modulo 2^16.
     pub peer_dropped_no_room: u16,
+}
+
+/// Counts, in a build that does.
+pub(super) const fn count(counter: &mut u32, more: u32) {
+    if capability::STATS {
+        *counter = counter.wrapping_add(more);
+    }
 }

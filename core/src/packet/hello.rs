@@ -6,6 +6,7 @@
 use heapless::String;
 
 use super::kind;
+use crate::capability;
 use crate::limits::{FRAME_MIN, NAME_MAX, VERSION_MAJOR};
 use crate::wire::{Fields, Full, Writer, crc32c};
 
@@ -128,9 +129,7 @@ impl Hello {
 }
 
 fn parse_body(f: &mut Fields<'_>) -> Option<HelloBody> {
-    let len = f.u8();
-    let name = core::str::from_utf8(f.take(len.into())).ok()?;
-    let name = String::try_from(name).ok()?;
+    let name = parse_name(f)?;
     let mode = f.u8();
     let [capabilities, frame_max, message_max] = core::array::from_fn(|_| f.varint());
     let requests = f.u8();
@@ -157,6 +156,16 @@ fn parse_body(f: &mut Fields<'_>) -> Option<HelloBody> {
         resume_s,
         clock,
     })
+}
+
+fn parse_name(f: &mut Fields<'_>) -> Option<String<NAME_MAX>> {
+    let len = usize::from(f.u8());
+    let name = f.take(len);
+    if capability::STATS {
+        return String::try_from(core::str::from_utf8(name).ok()?).ok();
+    }
+    // Nobody asks for it.
+    (len <= NAME_MAX).then(String::new)
 }
 
 fn emit_body(body: &HelloBody, w: &mut Writer<'_>) -> Result<(), Full> {

@@ -44,11 +44,12 @@ const CLIPPY_FEATURES: [&[&str]; 5] = [
 ];
 
 /// Sets of capabilities that are connected to a complete peer; none of them at all is tested with the workspace.
-const REDUCED_FEATURES: [&str; 7] = [
+const REDUCED_FEATURES: [&str; 8] = [
     "",
-    "rates",
+    "rates,stats",
     "receive",
-    "reliable",
+    "receive,stats",
+    "reliable,stats",
     "receive,reliable,expiry",
     "requests",
     "requests,reliable,fragments",

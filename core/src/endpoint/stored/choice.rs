@@ -8,6 +8,7 @@
 use crate::blocks::Id;
 use crate::capability;
 use crate::endpoint::state::Core;
+use crate::endpoint::stats::count;
 use crate::endpoint::storage::Tables;
 use crate::limits::{CAPABILITY_FRAGMENTS, FRAGMENT_MIN, FRAME_MIN, LIFE_COST};
 use crate::outbox::{Class, DEADLINE, Outbox, Record, flag};
@@ -322,7 +323,7 @@ impl Core {
         self.sender.repeat(offset);
         self.proof = None;
         self.wants_proof = self.link.is_ordered() && !self.link.is_lossless();
-        self.counters.retransmitted = self.counters.retransmitted.wrapping_add(1);
+        count(&mut self.counters.retransmitted, 1);
         self.on_reliable_sent(t, id, seq, false, fill, now);
         Some(chosen)
     }

@@ -7,6 +7,7 @@ use crate::blocks::{Chain, Id};
 use crate::capability;
 use crate::endpoint::config::PublishOptions;
 use crate::endpoint::state::{Core, Phase};
+use crate::endpoint::stats::count;
 use crate::endpoint::storage::Tables;
 use crate::error::PublishError;
 use crate::event::{FailReason, RouteId, Ticket};
@@ -306,7 +307,7 @@ impl Core {
                 if record.is(flag::RELIABLE) {
                     take_back(slot, &record, FailReason::Expired);
                 } else {
-                    self.counters.expired = self.counters.expired.wrapping_add(1);
+                    count(&mut self.counters.expired, 1);
                 }
             }
             let idle = slot.sample;
