@@ -12,7 +12,8 @@ use anyhow::Result;
 use crate::embedded::BoardCargo;
 use crate::{process, workspace};
 
-const MANIFEST: &str = "firmware-example/Cargo.toml";
+/// The workspace of the firmware.
+pub(crate) const MANIFEST: &str = "firmware-example/Cargo.toml";
 
 /// What the compiler optimizes for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,6 +84,6 @@ impl Program<'_> {
 }
 
 /// Apart from what is built for this machine, which another compiler may have built.
-fn target_dir() -> Result<PathBuf> {
+pub(crate) fn target_dir() -> Result<PathBuf> {
     Ok(workspace::target_dir()?.join("firmware"))
 }

@@ -6,6 +6,7 @@
 
 use anyhow::{Context, Result, bail};
 
+use super::linker;
 use super::sysroot::{self, Sysroot};
 use crate::apt;
 use crate::version::Version;
@@ -22,7 +23,9 @@ pub(super) fn provide(target: &str) -> Result<Sysroot> {
     apt::is_there()?;
     let package = ensure_compiler()?;
     let why_no_clippy = ensure_clippy(&package).err().map(|error| format!("{error:#}"));
-    sysroot::provide(&package, target, why_no_clippy)
+    let linker = linker::provide()
+        .inspect_err(|error| println!("firmware images cannot be linked, libraries can be built: {error:#}"));
+    sysroot::provide(&package, target, why_no_clippy, linker.ok())
 }
 
 /// Installs compiler and source if they are absent, too old or not of one version; returns

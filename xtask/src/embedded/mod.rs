@@ -8,12 +8,10 @@
 //! replaces only the compiler (`RUSTC`), so it touches no toolchain and no configuration of
 //! the user. `TIELINE_BOARD_COMPILER=rustup` or `=debian` allows only one of the two.
 //!
-//! No linker is set up: a library needs none. A firmware image links with the `rust-lld` of a
-//! rustup toolchain, which Debian's compiler lacks.
-
 mod cache;
 mod compiler;
 mod debian;
+mod linker;
 mod rustup;
 mod sysroot;
 
@@ -111,6 +109,7 @@ impl BoardCargo {
                 .env("RUSTDOC", sysroot.rustdoc())
                 // How clippy-driver is told what `--sysroot` tells the other two.
                 .env("SYSROOT", &sysroot.dir)
+                .envs(sysroot.linker.as_ref().map(|linker| (linker_variable(&self.target), linker)))
                 .env_remove("RUSTC_WRAPPER")
                 .env_remove("RUSTC_WORKSPACE_WRAPPER");
         }
@@ -122,4 +121,9 @@ impl BoardCargo {
             .env_remove("CARGO_BUILD_TARGET");
         Ok(command)
     }
+}
+
+/// How cargo is told which linker a target has.
+fn linker_variable(target: &str) -> String {
+    format!("CARGO_TARGET_{}_LINKER", target.to_uppercase().replace('-', "_"))
 }

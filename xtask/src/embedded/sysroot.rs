@@ -50,6 +50,8 @@ pub(super) struct Sysroot {
     pub(super) version: String,
     /// Why clippy does not work with it, if it does not.
     pub(super) why_no_clippy: Option<String>,
+    /// What links firmware images, if that could be had.
+    pub(super) linker: Option<PathBuf>,
 }
 
 impl Sysroot {
@@ -65,11 +67,17 @@ impl Sysroot {
 }
 
 /// The sysroot of the installed packages, with a library for `target`.
-pub(super) fn provide(version: &str, target: &str, why_no_clippy: Option<String>) -> Result<Sysroot> {
+pub(super) fn provide(
+    version: &str,
+    target: &str,
+    why_no_clippy: Option<String>,
+    linker: Option<PathBuf>,
+) -> Result<Sysroot> {
     let sysroot = Sysroot {
         dir: cache::dir()?.join(format!("sysroot-{version}-{RECIPE}")),
         version: version.to_owned(),
         why_no_clippy,
+        linker,
     };
     add_host_half(&sysroot)?;
     let place = sysroot.dir.join("lib/rustlib").join(target);

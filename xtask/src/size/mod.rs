@@ -16,7 +16,7 @@ use crate::embedded::{self, BoardCargo};
 use crate::emulator;
 use crate::measure::{Opt, Program};
 use crate::record::{File, Key, Records, change};
-use image::Footprint;
+pub(crate) use image::Footprint;
 use stack::Traffic;
 
 #[derive(clap::Args)]

@@ -10,7 +10,7 @@ use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
 
 use super::totals::Totals;
-use crate::{cycles, embedded, process, size, workspace};
+use crate::{boards, cycles, embedded, process, size, workspace};
 
 /// One stage, in the order in which they run: cheap ones and frequent failures first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -31,6 +31,8 @@ pub(crate) enum Stage {
     Size,
     /// The instructions that a message takes
     Cycles,
+    /// The firmware of real boards
+    Boards,
 }
 
 /// Feature combinations of the core crate that clippy sees besides the workspace's own.
@@ -71,6 +73,7 @@ impl Stage {
             Self::Panics => "panics",
             Self::Size => "size",
             Self::Cycles => "cycles",
+            Self::Boards => "boards",
         }
     }
 
@@ -87,6 +90,7 @@ impl Stage {
             Self::Cycles => {
                 "the instructions that a message takes, counted in QEMU, are not above what is recorded"
             }
+            Self::Boards => "the firmware of real boards builds for its targets without a warning",
         }
     }
 
@@ -101,6 +105,7 @@ impl Stage {
             Self::Panics => size::prove_no_panic(),
             Self::Size => size::check(),
             Self::Cycles => cycles::check(),
+            Self::Boards => boards::check(),
         }
     }
 }
@@ -112,8 +117,10 @@ fn cargo(arguments: &[&str]) -> Result<Command> {
 }
 
 fn format() -> Result<()> {
-    let mut checks = vec![vec!["fmt", "--all", "--check"]];
-    // Not a member of the workspace: it needs another compiler.
+    let firmware = "firmware-example/Cargo.toml";
+    let mut checks =
+        vec![vec!["fmt", "--all", "--check"], vec!["fmt", "--all", "--manifest-path", firmware, "--check"]];
+    // Not a member of a workspace: it needs another compiler.
     let fuzz = "core/fuzz/Cargo.toml";
     if workspace::root().join(fuzz).exists() {
         checks.push(vec!["fmt", "--manifest-path", fuzz, "--check"]);

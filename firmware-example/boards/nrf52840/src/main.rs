@@ -84,8 +84,10 @@ async fn main(spawner: Spawner) {
     // Must differ at each start: noise of a diode, which the peripheral makes free of bias.
     let mut noise = Rng::new_blocking(chip.RNG);
     noise.set_bias_correction(true);
+    let boot_nonce = noise.blocking_next_u64();
+    defmt::info!("boot nonce {=u64:#x}", boot_nonce);
     let app = APP.take();
-    app.start(noise.blocking_next_u64());
+    app.start(boot_nonce);
     let button = app.endpoint().declare_intent(BUTTON.name(), IntentOptions::reliable()).unwrap();
     app.endpoint().handle_connect(now(), Link::serial(BAUD)).unwrap();
 

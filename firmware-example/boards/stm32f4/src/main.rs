@@ -67,7 +67,9 @@ mod app {
         let kick = || rtic::pend(Interrupt::USART2);
         let (handler, port) = context.local.queues.split(kick as fn());
         let app = context.local.memory;
-        app.start(nonce::new(count, chip.ADC1, &mut rcc));
+        let boot_nonce = nonce::new(count, chip.ADC1, &mut rcc);
+        defmt::info!("boot nonce {=u64:#x}", boot_nonce);
+        app.start(boot_nonce);
         app.endpoint().handle_connect(now(), Link::serial(BAUD)).unwrap();
         let (moved, news) = make_signal!(());
         serve::spawn().unwrap();

@@ -104,6 +104,7 @@ fn main() -> ! {
     let noise = RingOscillator::new(chip.ROSC).initialize();
     let boot_nonce =
         (0..64 * 256).fold(0, |nonce: u64, _| nonce.rotate_left(5) ^ u64::from(noise.get_random_bit()));
+    defmt::info!("boot nonce {=u64:#x}", boot_nonce);
 
     APP.start(boot_nonce);
     let mut connected = false;
