@@ -1,4 +1,4 @@
-//! The project's chores: `cargo xtask test | demo | fuzz | soak | size | cycles`.
+//! The project's chores: `cargo xtask test | demo | firmware | fuzz | soak | size | cycles`.
 //!
 //! One module per sub-command; what they share (running programs, finding the repository,
 //! a compiler for a bare-metal target) has modules of its own. Nothing here is part of the
@@ -10,6 +10,7 @@ mod cycles;
 mod demo;
 mod embedded;
 mod emulator;
+mod firmware;
 mod fuzz;
 mod measure;
 mod process;
@@ -37,6 +38,8 @@ enum Chore {
     Test(test::Args),
     /// Build the `tieline` program and run its demo
     Demo(demo::Args),
+    /// Build the firmware of a board
+    Firmware(firmware::Args),
     /// Run the fuzz targets of `core/fuzz` for a while each
     Fuzz(fuzz::Args),
     /// Run property tests with new seeds for an hour, or as long as you say
@@ -51,6 +54,7 @@ fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
         Chore::Test(args) => test::run(&args),
         Chore::Demo(args) => demo::run(&args),
+        Chore::Firmware(args) => firmware::run(&args),
         Chore::Fuzz(args) => fuzz::run(&args),
         Chore::Soak(args) => soak::run(&args),
         Chore::Size(args) => size::run(&args),

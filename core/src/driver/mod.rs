@@ -11,7 +11,7 @@ mod run;
 
 pub use ports::{Io, Nb};
 pub use queues::{Handler, QueuedPort, Queues};
-pub use run::{Application, Ready, Turn, Wait};
+pub use run::{Application, Board, Ready, Turn, Wait};
 
 use crate::endpoint::{Endpoint, Storage};
 use crate::time::Instant;

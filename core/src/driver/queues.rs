@@ -14,7 +14,7 @@
 //! # struct Uart;
 //! # impl Uart { fn read(&self) -> Option<u8> { None } fn has_room(&self) -> bool { true } fn write(&self, byte: u8) {} }
 //! fn on_interrupt(uart: &Uart, handler: &mut Handler<'_>) {
-//!     while let Some(byte) = uart.read() {
+//!     while handler.can_receive() && let Some(byte) = uart.read() {
 //!         handler.receive(byte);
 //!     }
 //!     while uart.has_room() && let Some(byte) = handler.transmit() {
@@ -28,13 +28,13 @@
 use core::convert::Infallible;
 use core::fmt;
 use core::hint::spin_loop;
-use core::sync::atomic::{AtomicU32, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU32, Ordering, fence};
 
 use heapless::spsc::{Consumer, Producer, Queue};
 
 use super::{Port, Ready};
 
-/// The memory of a [`QueuedPort`]: `RX` - 1 bytes that came and `TX` - 1 bytes that go. It takes `RX` + `TX` + 20 bytes of RAM on
+/// The memory of a [`QueuedPort`]: `RX` - 1 bytes that came and `TX` - 1 bytes that go. It takes `RX` + `TX` + 24 bytes of RAM on
 /// a 32-bit microcontroller; a static one lies in `.bss`. Powers of two are quickest.
 ///
 /// `RX` holds what comes while the loop does something else: at 115200 bit/s 12 bytes a ms. A byte that finds no room is lost
@@ -43,25 +43,37 @@ use super::{Port, Ready};
 pub struct Queues<const RX: usize, const TX: usize> {
     received: Queue<u8, RX>,
     transmit: Queue<u8, TX>,
+    shared: Shared,
+}
+
+/// What both sides know.
+#[derive(Debug)]
+struct Shared {
     /// Written by the handler only: a Cortex-M0 has no atomic addition.
     overruns: AtomicU32,
+    /// Set by the handler when it leaves bytes in the UART; cleared by the loop, which then calls it.
+    is_held: AtomicBool,
 }
 
 impl<const RX: usize, const TX: usize> Queues<RX, TX> {
     /// Empty queues.
     #[must_use]
     pub const fn new() -> Self {
-        Self { received: Queue::new(), transmit: Queue::new(), overruns: AtomicU32::new(0) }
+        Self {
+            received: Queue::new(),
+            transmit: Queue::new(),
+            shared: Shared { overruns: AtomicU32::new(0), is_held: AtomicBool::new(false) },
+        }
     }
 
     /// The two sides. `kick` makes the interrupt happen that calls the handler.
     pub fn split<K: FnMut()>(&mut self, kick: K) -> (Handler<'_>, QueuedPort<'_, K>) {
         let (received_in, received_out) = self.received.split();
         let (transmit_in, transmit_out) = self.transmit.split();
-        let overruns = &self.overruns;
+        let shared = &self.shared;
         (
-            Handler { received: received_in, transmit: transmit_out, overruns },
-            QueuedPort { received: received_out, transmit: transmit_in, overruns, kick },
+            Handler { received: received_in, transmit: transmit_out, shared },
+            QueuedPort { received: received_out, transmit: transmit_in, shared, kick },
         )
     }
 }
@@ -107,10 +119,23 @@ fn room(queue: &Producer<'_, u8>) -> usize {
 pub struct Handler<'q> {
     received: Producer<'q, u8>,
     transmit: Consumer<'q, u8>,
-    overruns: &'q AtomicU32,
+    shared: &'q Shared,
 }
 
 impl Handler<'_> {
+    /// Whether there is room for a byte. Asked before a byte is read, it loses none to a slow loop, if the line can hold: by
+    /// RTS, as USB does, or as an emulator does. If there is none the loop makes the interrupt happen when it has made some:
+    /// until then mask the UART's own, which would come again at once.
+    pub fn can_receive(&mut self) -> bool {
+        if room(&self.received) > 0 {
+            return true;
+        }
+        self.shared.is_held.store(true, Ordering::Relaxed);
+        // On another core the loop may have made room meanwhile, and have looked before it was told.
+        fence(Ordering::SeqCst);
+        room(&self.received) > 0
+    }
+
     /// A byte came. Without room for it, it is lost and counted.
     pub fn receive(&mut self, byte: u8) {
         if !enqueue(&mut self.received, byte) {
@@ -125,14 +150,14 @@ impl Handler<'_> {
 
     /// The UART itself has lost bytes, before anybody could read them.
     pub fn count_overruns(&mut self, bytes: u32) {
-        let before = self.overruns.load(Ordering::Relaxed);
-        self.overruns.store(before.wrapping_add(bytes), Ordering::Relaxed);
+        let before = self.shared.overruns.load(Ordering::Relaxed);
+        self.shared.overruns.store(before.wrapping_add(bytes), Ordering::Relaxed);
     }
 }
 
 impl fmt::Debug for Handler<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Handler").field("overruns", self.overruns).finish_non_exhaustive()
+        f.debug_struct("Handler").field("shared", self.shared).finish_non_exhaustive()
     }
 }
 
@@ -142,7 +167,7 @@ impl fmt::Debug for Handler<'_> {
 pub struct QueuedPort<'q, K> {
     received: Consumer<'q, u8>,
     transmit: Producer<'q, u8>,
-    overruns: &'q AtomicU32,
+    shared: &'q Shared,
     kick: K,
 }
 
@@ -150,7 +175,7 @@ impl<K: FnMut()> QueuedPort<'_, K> {
     /// Bytes that came and were lost since the start, for want of room in the queue or in the UART; modulo 2^32.
     #[must_use]
     pub fn overruns(&self) -> u32 {
-        self.overruns.load(Ordering::Relaxed)
+        self.shared.overruns.load(Ordering::Relaxed)
     }
 
     /// Moves what is there; returns how many bytes.
@@ -160,6 +185,11 @@ impl<K: FnMut()> QueuedPort<'_, K> {
             let Some(byte) = dequeue(&mut self.received) else { break };
             *place = byte;
             count += 1;
+        }
+        fence(Ordering::SeqCst);
+        if count > 0 && self.shared.is_held.load(Ordering::Relaxed) {
+            self.shared.is_held.store(false, Ordering::Relaxed);
+            (self.kick)();
         }
         count
     }
@@ -182,7 +212,7 @@ impl<K: FnMut()> QueuedPort<'_, K> {
 
 impl<K> fmt::Debug for QueuedPort<'_, K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("QueuedPort").field("overruns", self.overruns).finish_non_exhaustive()
+        f.debug_struct("QueuedPort").field("shared", self.shared).finish_non_exhaustive()
     }
 }
 
@@ -310,10 +340,34 @@ mod tests {
     }
 
     #[test]
+    fn a_line_that_can_hold_loses_nothing_and_is_told_to_go_on() {
+        let mut queues = Queues::<4, 4>::new();
+        let kicks = Cell::new(0);
+        let (mut handler, mut port) = queues.split(|| kicks.set(kicks.get() + 1));
+        let mut came = Vec::new();
+        let mut next = 0_u8;
+        for round in 1..=10 {
+            while handler.can_receive() {
+                handler.receive(next);
+                next += 1;
+            }
+            let mut buffer = [0; 2];
+            assert_eq!(Read::read(&mut port, &mut buffer), Ok(2));
+            came.extend(buffer);
+            assert_eq!(kicks.get(), round);
+            let count = Read::read(&mut port, &mut buffer).unwrap();
+            came.extend(&buffer[..count]);
+            assert_eq!(kicks.get(), round, "it is told once");
+        }
+        assert!(came.iter().copied().eq(0..30) && port.overruns() == 0);
+    }
+
+    #[test]
     fn the_memory_is_what_its_documentation_says() {
         const INDEX: usize = size_of::<usize>();
-        // Two queues with two indices each, and the count, padded to an index.
-        assert_eq!(size_of::<Queues<256, 64>>(), 256 + 64 + 5 * INDEX);
+        // Two queues with two indices each, the count, and the flag, padded.
+        let shared = 8_usize.next_multiple_of(INDEX);
+        assert_eq!(size_of::<Queues<256, 64>>(), 256 + 64 + 4 * INDEX + shared);
     }
 
     /// The interrupt is a thread here: both sides run at once, as on two cores.
@@ -334,7 +388,7 @@ mod tests {
                             None => std::thread::yield_now(),
                         }
                     };
-                    while !handler.received.ready() {
+                    while !handler.can_receive() {
                         std::thread::yield_now();
                     }
                     handler.receive(byte);

@@ -35,6 +35,20 @@ pub trait Application {
     fn poll(&mut self, now: Instant) -> Option<Instant>;
 }
 
+/// What the loop runs on.
+pub trait Board {
+    /// The clock, which never goes back.
+    fn now(&mut self) -> Instant;
+
+    /// There is nothing to do: sleep ([`Wait::sleep`]), or return at once, which is what it does unless you write it.
+    ///
+    /// The clock is looked at before and after: a sleep of less than a turn of the timer keeps a [`Clock`](crate::time::Clock)
+    /// going.
+    fn idle<P: Ready>(&mut self, wait: Wait<'_, P>) {
+        let _ = wait;
+    }
+}
+
 /// What is to be done after a turn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Turn {
@@ -103,30 +117,26 @@ impl<P: Port, const OUT: usize> Driver<P, OUT> {
 }
 
 impl<P: Port + Ready, const OUT: usize> Driver<P, OUT> {
-    /// Runs the application for ever. `now` is the clock; `idle` is called while there is nothing to do, and may sleep
-    /// ([`Wait::sleep`]) or do nothing at all.
-    ///
-    /// The clock is looked at before and after each `idle`: one that sleeps for less than a turn of the timer keeps the
-    /// [extender](crate::time::TickExtender) going.
+    /// Runs the application on a board, for ever.
     ///
     /// # Errors
     /// The port's: call again to go on.
-    pub fn run<A: Application>(
+    pub fn run(
         &mut self,
-        application: &mut A,
-        mut now: impl FnMut() -> Instant,
-        mut idle: impl FnMut(Wait<'_, P>),
+        application: &mut impl Application,
+        board: &mut impl Board,
     ) -> Result<Infallible, P::Error> {
         loop {
-            let Turn::Idle(until) = self.turn(application, now())? else { continue };
+            let Turn::Idle(until) = self.turn(application, board.now())? else { continue };
             let is_blocked = self.is_blocked();
             loop {
-                let is_late = until.is_some_and(|at| at <= now());
+                let now = board.now();
+                let is_late = until.is_some_and(|at| at <= now);
                 let mut wait = Wait { port: &mut self.port, until, is_blocked };
                 if is_late || wait.is_over() {
                     break;
                 }
-                idle(wait);
+                board.idle(wait);
             }
         }
     }
@@ -137,7 +147,7 @@ mod tests {
     use core::cell::{Cell, RefCell};
 
     use super::*;
-    use crate::driver::{Handler, QueuedPort, Queues};
+    use crate::driver::{Handler, Queues};
     use crate::{Config, Inline, IntentOptions, InterestOptions, Link, RouteId, RouteName, Select, nb};
 
     type Memory = Inline<128, 256, 512, 2>;
@@ -297,16 +307,34 @@ mod tests {
         }
     }
 
+    /// The board. If it is late, whatever happens next happens after the loop has looked and before it sleeps.
+    struct Sleeper<'w, 'q> {
+        world: &'w World<'q>,
+        is_late: bool,
+    }
+
+    impl Board for Sleeper<'_, '_> {
+        fn now(&mut self) -> Instant {
+            self.world.now()
+        }
+
+        fn idle<P: Ready>(&mut self, wait: Wait<'_, P>) {
+            let (_, came) = if self.is_late { self.world.step() } else { (false, false) };
+            wait.sleep(|until| {
+                assert!(!came, "it sleeps over a byte that has come");
+                self.world.sleep(until);
+            });
+        }
+    }
+
     /// Two seconds of a board that sleeps whenever it may.
-    fn two_seconds(
-        idle: impl Fn(&World<'_>, Wait<'_, Until<'_, '_, QueuedPort<'_, fn()>>>),
-    ) -> (u32, u32, u32) {
+    fn two_seconds(is_late: bool) -> (u32, u32, u32) {
         let mut queues = Queues::<64, 64>::new();
         let (handler, port) = queues.split((|| ()) as fn());
         let world = world(handler);
         let mut application = Periodic::new(1);
         let mut driver = Driver::<_, { Memory::TRANSMIT_MAX }>::new(Until(port, &world, 2_000_000));
-        let ended = driver.run(&mut application, || world.now(), |wait| idle(&world, wait));
+        let ended = driver.run(&mut application, &mut Sleeper { world: &world, is_late });
         assert_eq!(ended.err(), Some(()));
         assert_eq!(driver.port().0.overruns(), 0);
         let other = world.other.borrow();
@@ -318,21 +346,14 @@ mod tests {
 
     #[test]
     fn it_sleeps_until_something_is_to_be_done_and_misses_nothing() {
-        let (messages, polls, sleeps) = two_seconds(|world, wait| wait.sleep(|until| world.sleep(until)));
+        let (messages, polls, sleeps) = two_seconds(false);
         // Bytes that come wake it, and each message has some 50 in and 50 out, with acknowledgements; what it sends does not.
         assert!(sleeps > 0 && polls < 120 * messages, "{polls} turns for {messages} messages");
     }
 
     #[test]
     fn what_comes_before_the_sleep_is_seen() {
-        // Whatever happens next, happens after the loop has looked and before it sleeps.
-        two_seconds(|world, wait| {
-            let (_, came) = world.step();
-            wait.sleep(|until| {
-                assert!(!came, "it sleeps over a byte that has come");
-                world.sleep(until);
-            });
-        });
+        two_seconds(true);
     }
 
     #[test]

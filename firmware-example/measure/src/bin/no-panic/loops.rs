@@ -4,7 +4,7 @@ use core::convert::Infallible;
 use core::hint::black_box;
 
 use embedded_io::{Read, ReadReady, Write, WriteReady};
-use tieline::driver::{Application, Driver, Handler, Io, Nb, Port, QueuedPort, Ready, Turn, Wait};
+use tieline::driver::{Application, Board, Driver, Handler, Io, Nb, Port, QueuedPort, Ready, Turn, Wait};
 use tieline::nb;
 use tieline::time::{Clock, TickExtender};
 use tieline::{Endpoint, Instant};
@@ -36,11 +36,22 @@ pub(crate) struct Clocks {
 }
 
 impl Clocks {
-    pub(crate) fn any(&mut self) -> Instant {
+    fn any(&mut self) -> Instant {
         let at = Instant::from_micros(self.ticks.extend_down(any()));
         tell(self.common.ticks_until(at));
         tell(self.uneven.ticks_until(at));
         if coin() { self.common.count_down(any()) } else { self.uneven.count_up(any()) }
+    }
+}
+
+impl Board for Clocks {
+    fn now(&mut self) -> Instant {
+        self.any()
+    }
+
+    fn idle<P: Ready>(&mut self, wait: Wait<'_, P>) {
+        tell(wait.until().map_or(0, Instant::as_micros));
+        wait.sleep(|until| tell(until.is_some()));
     }
 }
 
@@ -51,6 +62,7 @@ pub(crate) fn interrupt(handler: &mut Handler<'_>) {
     match any() {
         0 => handler.receive(any() as u8),
         1 => tell(handler.transmit().unwrap_or_default()),
+        2 => tell(handler.can_receive()),
         _ => handler.count_overruns(any()),
     }
 }
@@ -77,17 +89,12 @@ pub(crate) fn turn<P: Port + Ready>(driver: &mut Driver<P, OUT>, endpoint: &mut 
     let mut clocks = Clocks::default();
     let mut application = Anything(endpoint);
     if coin() {
-        let turn = driver.turn(&mut application, clocks.any());
+        let turn = driver.turn(&mut application, clocks.now());
         tell(turn.is_ok_and(|turn| turn == Turn::Again));
     } else {
-        let end: Result<Infallible, _> = driver.run(&mut application, || clocks.any(), idle);
+        let end: Result<Infallible, _> = driver.run(&mut application, &mut clocks);
         tell(end.is_err());
     }
-}
-
-fn idle<P: Ready>(wait: Wait<'_, P>) {
-    tell(wait.until().map_or(0, Instant::as_micros));
-    wait.sleep(|until| tell(until.is_some()));
 }
 
 /// Ports that can be asked whether they are ready.

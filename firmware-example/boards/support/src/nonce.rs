@@ -1,0 +1,80 @@
+//! A boot nonce for boards that have no random number generator.
+//!
+//! It must differ at each start, and from every other board's. What it is made of:
+//!
+//! - a counter in RAM that the start-up code leaves alone: differs after each reset while there is power;
+//! - all other RAM that is left alone: after power-on its bits are as the transistors happen to fall, hundreds of them anew
+//!   each time; in an emulator they are zero;
+//! - a timer's count, again and again: in an emulator, which runs in the time of a busy host, the least bits are noise; on real
+//!   hardware they are always the same;
+//! - with semihosting the host's clock: differs between two starts of an emulator.
+//!
+//! That is enough for a bench. A product stores a boot counter in flash or EEPROM and mixes it with a number of the chip's
+//! own, or takes a chip with a generator.
+
+use core::mem::MaybeUninit;
+use core::ptr::addr_of_mut;
+
+/// How often the timer is asked.
+const SAMPLES: u32 = 256;
+
+/// The counter and its complement, by which it is known to be one.
+#[unsafe(link_section = ".uninit.BOOTS")]
+static mut BOOTS: MaybeUninit<[u32; 2]> = MaybeUninit::uninit();
+
+/// The nonce of this start; to be called once. `ticks` is a timer, the faster the better.
+pub fn boot_nonce(mut ticks: impl FnMut() -> u32) -> u64 {
+    let mut mixer = Mixer(0);
+    mixer.add(count_boot());
+    add_memory(&mut mixer);
+    for _ in 0..SAMPLES {
+        mixer.add(ticks());
+    }
+    add_host_time(&mut mixer);
+    mixer.0
+}
+
+fn count_boot() -> u32 {
+    let place = addr_of_mut!(BOOTS).cast::<[u32; 2]>();
+    // SAFETY: nobody else uses it, any bits are an array of numbers, and the compiler does not know that they are not there.
+    let [count, check] = unsafe { place.read_volatile() };
+    let count = if check == !count { count.wrapping_add(1) } else { 1 };
+    // SAFETY: as above.
+    unsafe { place.write_volatile([count, !count]) };
+    count
+}
+
+/// All RAM between the variables and the stack.
+fn add_memory(mixer: &mut Mixer) {
+    let mut word = cortex_m_rt::heap_start().cast_const();
+    let top = &raw const *mixer;
+    while word.addr() + size_of::<u32>() <= top.addr() {
+        // SAFETY: aligned, in RAM, below what of the stack is in use above this function; nothing is expected of its value.
+        mixer.add(unsafe { word.read_volatile() });
+        word = word.wrapping_add(1);
+    }
+}
+
+#[cfg(feature = "semihosting-logs")]
+fn add_host_time(mixer: &mut Mixer) {
+    use cortex_m_semihosting::nr;
+    for order in [nr::TIME, nr::CLOCK] {
+        // SAFETY: both orders take no argument and return a number (Arm, "Semihosting for AArch32 and AArch64").
+        mixer.add(unsafe { cortex_m_semihosting::syscall1(order, 0) } as u32);
+    }
+}
+
+#[cfg(not(feature = "semihosting-logs"))]
+const fn add_host_time(_: &mut Mixer) {}
+
+/// Each word that is added changes about half of the bits.
+struct Mixer(u64);
+
+impl Mixer {
+    fn add(&mut self, word: u32) {
+        // The finalizer of splitmix64 (Steele, Lea, Flood, "Fast splittable pseudorandom number generators"), shortened.
+        let mixed = (self.0 ^ u64::from(word)).wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mixed = (mixed ^ mixed >> 30).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        self.0 = mixed ^ mixed >> 27;
+    }
+}
