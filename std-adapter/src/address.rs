@@ -6,7 +6,10 @@
 use std::fmt;
 use std::str::FromStr;
 
+mod udp;
+
 pub use tieline::Framing;
+pub(crate) use udp::{To, Udp};
 
 /// Baud rate of a serial address that does not state one.
 pub const BAUD_DEFAULT: u32 = 115_200;
@@ -20,6 +23,9 @@ pub const BAUD_DEFAULT: u32 = 115_200;
 /// | `serial:///dev/ttyUSB0?baud=921600` | open that serial port; 115200 baud unless stated |
 /// | `serial://?usb=0403:6001&baud=921600` | the serial port of that USB device, whatever its number; `usb=VID:PID:SERIAL` tells equal ones apart |
 /// | `unix:///run/bench.sock` | dial a Unix socket; `unix:///run/bench.sock?listen` waits there |
+/// | `udp://192.168.0.7:4100` | the peer there, over UDP; `mtu=N` where packets of another size go undivided |
+/// | `udp://0.0.0.0:4100?listen` | wait there for one peer |
+/// | `udp://239.1.2.3:4100?multicast`, `udp://192.168.0.255:4100?broadcast` | whoever listens: see [`Broadcast`](crate::Broadcast); `interface=eth0` and `hops=N` for a group |
 /// | `tcp://gateway:4100?framing=serial` | a serial line carried over TCP by an emulator or a port server |
 ///
 /// ```
@@ -44,6 +50,7 @@ pub struct Address {
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) enum Carrier {
     Tcp { host: String, port: u16, listen: bool },
+    Udp(Udp),
     Unix { path: String, listen: bool },
     Serial { port: Port },
 }
@@ -108,7 +115,11 @@ impl Address {
     /// Whether this address waits for a peer instead of going to one.
     #[must_use]
     pub fn listens(&self) -> bool {
-        matches!(self.carrier, Carrier::Tcp { listen: true, .. } | Carrier::Unix { listen: true, .. })
+        match &self.carrier {
+            Carrier::Tcp { listen, .. } | Carrier::Unix { listen, .. } => *listen,
+            Carrier::Udp(udp) => udp.to == To::Anybody,
+            Carrier::Serial { .. } => false,
+        }
     }
 
     /// The address at which a peer on this machine finds this listener; any other address is returned as it is.
@@ -116,15 +127,13 @@ impl Address {
     pub fn to_dial(&self) -> Self {
         let carrier = match &self.carrier {
             Carrier::Tcp { host, port, .. } => {
-                let host = match host.as_str() {
-                    "0.0.0.0" => "127.0.0.1",
-                    "::" => "::1",
-                    host => host,
-                };
-                Carrier::Tcp { host: host.to_owned(), port: *port, listen: false }
+                Carrier::Tcp { host: this_machine(host), port: *port, listen: false }
+            }
+            Carrier::Udp(udp @ Udp { to: To::Anybody, .. }) => {
+                Carrier::Udp(Udp { host: this_machine(&udp.host), to: To::Peer, ..udp.clone() })
             }
             Carrier::Unix { path, .. } => Carrier::Unix { path: path.clone(), listen: false },
-            serial @ Carrier::Serial { .. } => serial.clone(),
+            other @ (Carrier::Udp(_) | Carrier::Serial { .. }) => other.clone(),
         };
         Self { carrier, ..self.clone() }
     }
@@ -132,11 +141,19 @@ impl Address {
     /// How frames are marked on it.
     #[must_use]
     pub fn framing(&self) -> Framing {
-        if self.serial_framing { Framing::Serial } else { Framing::Stream }
+        match self.carrier {
+            Carrier::Udp(_) => Framing::Datagram,
+            _ if self.serial_framing => Framing::Serial,
+            _ => Framing::Stream,
+        }
     }
 
     fn parse(text: &str) -> Result<Self, Problem> {
         let (scheme, rest) = text.split_once("://").ok_or_else(|| Problem::no_scheme(text))?;
+        if scheme.eq_ignore_ascii_case("udp") {
+            let (place, options) = rest.split_once('?').unwrap_or((rest, ""));
+            return Udp::parse(place, options).map(Self::from);
+        }
         let (place, options) = match rest.split_once('?') {
             Some((place, options)) => (place, Stated::parse(options)?),
             None => (rest, Stated::default()),
@@ -150,7 +167,7 @@ impl Address {
             "unix" => Self::parse_unix(place, &options),
             "serial" => Self::parse_serial(place, options),
             _ => Err(Problem::new(
-                format!("`{scheme}` is not a scheme that is known here; it is tcp, unix or serial"),
+                format!("`{scheme}` is not a scheme that is known here; it is tcp, udp, unix or serial"),
                 "",
                 EXAMPLES,
             )),
@@ -158,7 +175,7 @@ impl Address {
     }
 
     fn parse_tcp(place: &str, options: &Stated) -> Result<Self, Problem> {
-        let (host, port) = split_host(place)?;
+        let (host, port) = split_host("tcp", place)?;
         let serial_framing = options.serial_framing.unwrap_or(false);
         if options.baud.is_some() && !serial_framing {
             return Err(Problem::new(
@@ -258,6 +275,7 @@ impl fmt::Display for Address {
                     options.push("framing=serial".to_owned());
                 }
             }
+            Carrier::Udp(udp) => udp.write(f, &mut options)?,
             Carrier::Unix { path, listen } => {
                 write!(f, "unix://{path}")?;
                 if *listen {
@@ -360,17 +378,18 @@ fn parse_framing(value: Option<&str>) -> Result<bool, Problem> {
 }
 
 /// `host:port`, the host in brackets if it is an IPv6 address.
-fn split_host(place: &str) -> Result<(String, u16), Problem> {
-    const EXAMPLE: &str = "tcp://192.168.0.7:4100";
+fn split_host(scheme: &str, place: &str) -> Result<(String, u16), Problem> {
+    let name = scheme.to_uppercase();
+    let example = |place: &str| format!("{scheme}://{place}");
     let place = place.strip_suffix('/').unwrap_or(place);
     let (host, port) = if let Some(rest) = place.strip_prefix('[') {
         let (host, rest) = rest.split_once(']').ok_or_else(|| {
-            Problem::new("the bracket of the IPv6 address is not closed", "TCP", "tcp://[::1]:4100")
+            Problem::new("the bracket of the IPv6 address is not closed", &*name, example("[::1]:4100"))
         })?;
         (host, rest.strip_prefix(':'))
     } else if place.matches(':').count() > 1 {
         let wrong = "several colons: an IPv6 address stands in brackets";
-        return Err(Problem::new(wrong, "TCP", "tcp://[::1]:4100"));
+        return Err(Problem::new(wrong, &*name, example("[::1]:4100")));
     } else {
         match place.split_once(':') {
             Some((host, port)) => (host, Some(port)),
@@ -379,22 +398,32 @@ fn split_host(place: &str) -> Result<(String, u16), Problem> {
     };
     if host.is_empty() {
         let wrong = "the host is missing; to listen on all interfaces it is 0.0.0.0";
-        return Err(Problem::new(wrong, "TCP", EXAMPLE));
+        return Err(Problem::new(wrong, name, example("192.168.0.7:4100")));
     }
     if host.contains(['/', '@', ' ']) {
         let wrong =
             format!("`{host}` is not a host: nothing but host and port stand before the question mark");
-        return Err(Problem::new(wrong, "TCP", EXAMPLE));
+        return Err(Problem::new(wrong, name, example("192.168.0.7:4100")));
     }
-    let understood = format!("TCP, host `{host}`");
+    let understood = format!("{name}, host `{host}`");
     let port = port.filter(|port| !port.is_empty());
     let port =
-        port.ok_or_else(|| Problem::new("the port is missing", &*understood, format!("tcp://{place}:4100")))?;
+        port.ok_or_else(|| Problem::new("the port is missing", &*understood, example(&format!("{place}:4100"))))?;
     let number = port.parse().map_err(|_| {
         let wrong = format!("`{port}` is not a port, which is a number from 1 to 65535");
-        Problem::new(wrong, understood, EXAMPLE)
+        Problem::new(wrong, understood, example("192.168.0.7:4100"))
     })?;
     Ok((host.to_owned(), number))
+}
+
+/// Where a program of this machine finds who listens at `host`.
+fn this_machine(host: &str) -> String {
+    match host {
+        "0.0.0.0" => "127.0.0.1",
+        "::" => "::1",
+        host => host,
+    }
+    .to_owned()
 }
 
 const EXAMPLES: &str =
@@ -427,7 +456,7 @@ impl Problem {
         } else {
             EXAMPLES.to_owned()
         };
-        Self::new("an address begins with tcp://, unix:// or serial://", "", example)
+        Self::new("an address begins with tcp://, udp://, unix:// or serial://", "", example)
     }
 }
 
@@ -490,7 +519,7 @@ mod tests {
             ("tcp://h:1?listen=yes", ["`listen` takes no value", "`yes`", "?listen"]),
             ("tcp://h:1?listen&listen", ["`listen` is there twice", "", "tcp://"]),
             ("tcp://h:1?framing=cobs", ["`framing` is serial or stream", "`cobs`", "framing=serial"]),
-            ("http://h:1", ["`http` is not a scheme", "tcp, unix or serial", "tcp://"]),
+            ("http://h:1", ["`http` is not a scheme", "tcp, udp, unix or serial", "tcp://"]),
             ("unix://", ["the path is missing", "a Unix socket", "unix:///"]),
             ("unix://run/a", ["three slashes", "a Unix socket", "unix:///run/a"]),
             ("unix:///run/a?baud=9600", ["leave `baud`", "`/run/a`", "unix:///"]),
@@ -498,7 +527,7 @@ mod tests {
             ("serial://?usb=0403:6001:", ["vendor and product", "`0403:6001:`", "usb="]),
             ("serial:///dev/x?usb=0403:6001", ["both say which port", "USB 0403:6001", "usb="]),
             ("tcp://h:1?usb=0403:6001", ["`usb` is for serial ports", "", "serial://"]),
-            ("h:4100", ["begins with tcp://, unix:// or serial://", "", "A right one: tcp://h:4100"]),
+            ("h:4100", ["begins with tcp://, udp://, unix:// or serial://", "", "A right one: tcp://h:4100"]),
             ("/dev/ttyUSB0", ["begins with", "", "A right one: serial:///dev/ttyUSB0"]),
             ("", ["begins with", "", "serial://"]),
             ("serial://", ["the device is missing", "a serial port", "serial:///dev/ttyUSB0"]),

@@ -394,10 +394,14 @@ impl Shared {
             engine.more = false;
             match step {
                 Ok(Step::Moved(n)) => {
-                    engine.more = n == input.len();
+                    // A datagram is all that a read takes, and others may be there.
+                    engine.more = n == input.len() || line.is_datagram();
                     engine.feed(now, input.get(..n).unwrap_or_default());
                 }
                 Ok(Step::NotNow) => {
+                    if let Some(trouble) = line.trouble() {
+                        engine.hint = trouble;
+                    }
                     if engine.writer.as_ref().is_some_and(|writer| writer.broken) {
                         engine.lose(now, None);
                     }

@@ -48,6 +48,13 @@ pub enum Error {
     Declare(DeclareError),
     /// The message could not be published.
     Publish(PublishError),
+    /// A message to all that listen could not be sent.
+    Send {
+        /// Where to.
+        address: Address,
+        /// What the system said.
+        cause: Arc<io::Error>,
+    },
     /// Reliable messages that are not delivered.
     Undelivered {
         /// So many.
@@ -64,7 +71,7 @@ impl Error {
     #[must_use]
     pub fn is_transient(&self) -> bool {
         match self {
-            Self::Open { cause, .. } => is_transient(cause),
+            Self::Open { cause, .. } | Self::Send { cause, .. } => is_transient(cause),
             Self::NoPeer { .. } | Self::TimedOut | Self::Undelivered { .. } => true,
             Self::Ended(ended) => ended.is_transient(),
             Self::Publish(error) => matches!(error, PublishError::NoAudience | PublishError::Disconnected),
@@ -88,6 +95,7 @@ impl fmt::Display for Error {
             Self::Address(error) => error.fmt(f),
             Self::Route(error) => error.fmt(f),
             Self::Open { address, cause } => cannot_open(f, address, cause),
+            Self::Send { address, cause } => write!(f, "cannot send to {address}: {cause}"),
             Self::NoPeer { address, waited, last } => {
                 write!(f, "no peer answered")?;
                 if let Some(address) = address {

@@ -64,6 +64,7 @@ compile_error!(
 
 mod address;
 mod bell;
+mod broadcast;
 mod connection;
 mod dialer;
 mod digest;
@@ -84,6 +85,9 @@ mod waker;
 mod writer;
 
 pub use address::{Address, AddressError, BAUD_DEFAULT, Framing};
+pub use broadcast::{
+    Broadcast, BroadcastPublisher, BroadcastSubscriber, Heard, RawBroadcastPublisher, RawBroadcastSubscriber,
+};
 pub use connection::Connection;
 pub use error::{CallError, Ended, Error};
 pub use event::Event;
@@ -95,6 +99,7 @@ pub use handles::{
 pub use listener::Listener;
 pub use options::{Options, Policy};
 pub use route::route;
+pub use tieline::broadcast::{BroadcastStats, Header as BroadcastHeader};
 pub use tieline::{
     self, CloseReason, FailReason, History, IntentOptions, InterestOptions, LostReason, Message, Named, Peer,
     Priority, PublishOptions, Quality, Rate, Route, RouteName, RttStats, Stats,

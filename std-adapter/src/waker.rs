@@ -3,6 +3,7 @@
 //! Invariant: a [`Waker::wake`] that happens before or during a wait ends that wait. Wake-ups are merged.
 
 use std::io;
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -71,11 +72,19 @@ impl Cancel {
     }
 
     /// Does what cannot be interrupted, unless it is cancelled before.
-    pub(crate) fn look_up<R>(&self, work: impl FnOnce() -> io::Result<R>) -> io::Result<R> {
+    fn look_up<R>(&self, work: impl FnOnce() -> io::Result<R>) -> io::Result<R> {
         self.looks_up.store(true, Ordering::SeqCst);
         let result = if self.is_cancelled() { Err(io::ErrorKind::Interrupted.into()) } else { work() };
         self.looks_up.store(false, Ordering::SeqCst);
         result
+    }
+
+    /// The addresses of a host, which is looked up if it is a name.
+    pub(crate) fn resolve(&self, host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
+        match host.parse::<IpAddr>() {
+            Ok(ip) => Ok(vec![(ip, port).into()]),
+            Err(_) => self.look_up(|| Ok((host, port).to_socket_addrs()?.collect())),
+        }
     }
 
     /// Whether it may take long until the thread notices that it is cancelled.

@@ -66,7 +66,7 @@ impl Writer {
         self.start == self.end
     }
 
-    /// Takes from the endpoint what fits; a line with a pace gets one frame at a time.
+    /// Takes from the endpoint what fits; a line with a pace, or of datagrams, gets one frame at a time.
     pub(crate) fn fill(&mut self, endpoint: &mut Endpoint<Boxed>, now: tieline::Instant, line: &Line) {
         if self.broken || !self.is_empty() {
             return;
@@ -94,7 +94,7 @@ impl Writer {
                 self.buffer.copy_within(from..from + len, self.end);
                 self.end += len;
             }
-            if self.pace.is_some() {
+            if self.pace.is_some() || line.is_datagram() {
                 break;
             }
         }

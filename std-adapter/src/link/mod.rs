@@ -6,6 +6,7 @@ mod pace;
 mod pair;
 mod serial;
 mod tcp;
+pub(crate) mod udp;
 mod unix;
 mod waiting;
 
@@ -22,7 +23,7 @@ pub(crate) use pace::Pace;
 pub(crate) use pair::pair;
 pub(crate) use waiting::Waiting;
 
-use crate::address::{Address, BAUD_DEFAULT, Carrier};
+use crate::address::{Address, BAUD_DEFAULT, Carrier, To, Udp};
 use crate::waker::Cancel;
 
 /// Largest frame on a line that sends its bits one after another: at 115200 baud 4 KiB take a third of a
@@ -41,6 +42,7 @@ pub(crate) struct Line {
 #[derive(Debug)]
 enum Open {
     Socket(OwnedFd),
+    Udp(udp::Socket),
     Serial(serial::Port),
 }
 
@@ -60,6 +62,11 @@ impl Line {
     pub(crate) fn dial(address: &Address, limit: Duration, cancel: &Cancel) -> io::Result<Self> {
         match &address.carrier {
             Carrier::Tcp { host, port, .. } => Self::socket(tcp::dial(host, *port, limit, cancel)?, address),
+            Carrier::Udp(Udp { to: To::Group { .. } | To::Network, .. }) => Err(udp::no_peer()),
+            Carrier::Udp(Udp { host, port, mtu, .. }) => {
+                let addresses = cancel.resolve(host, *port)?;
+                Ok(Self::udp(udp::Socket::dial(&addresses, *mtu)?))
+            }
             Carrier::Unix { path, .. } => Self::socket(unix::dial(path)?, address),
             Carrier::Serial { port } => {
                 let baud = address.baud.unwrap_or(BAUD_DEFAULT);
@@ -76,8 +83,14 @@ impl Line {
         Ok(Self { carrier: Open::Socket(fd), link, pace: address.baud })
     }
 
+    fn udp(socket: udp::Socket) -> Self {
+        let link = Link::datagram(socket.datagram_max);
+        Self { carrier: Open::Udp(socket), link, pace: None }
+    }
+
     pub(crate) fn read(&self, into: &mut [u8]) -> io::Result<Step> {
         let read = match &self.carrier {
+            Open::Udp(socket) => return socket.read(into),
             Open::Socket(fd) => rustix::io::read(fd, into),
             Open::Serial(port) => rustix::io::read(port.fd(), into),
         };
@@ -90,6 +103,7 @@ impl Line {
 
     pub(crate) fn write(&self, bytes: &[u8]) -> io::Result<Step> {
         let written = match &self.carrier {
+            Open::Udp(socket) => return socket.write(bytes),
             Open::Socket(fd) => rustix::net::send(fd, bytes, no_signal()),
             Open::Serial(port) => rustix::io::write(port.fd(), bytes),
         };
@@ -102,7 +116,7 @@ impl Line {
     /// Bytes written that the system still holds, if it can tell.
     pub(crate) fn queued(&self) -> usize {
         match &self.carrier {
-            Open::Socket(_) => 0,
+            Open::Socket(_) | Open::Udp(_) => 0,
             Open::Serial(port) => port.queued(),
         }
     }
@@ -111,7 +125,7 @@ impl Line {
     /// end; a port cannot, and opening one resets many a board.
     pub(crate) fn can_be_half_open(&self) -> bool {
         match &self.carrier {
-            Open::Socket(_) => true,
+            Open::Socket(_) | Open::Udp(_) => true,
             Open::Serial(_) => false,
         }
     }
@@ -120,13 +134,27 @@ impl Line {
     pub(crate) fn finish(&self) -> bool {
         match &self.carrier {
             Open::Socket(fd) => rustix::net::shutdown(fd, rustix::net::Shutdown::Write).is_ok(),
-            Open::Serial(_) => false,
+            Open::Serial(_) | Open::Udp(_) => false,
+        }
+    }
+
+    /// Whether each frame is read and written by itself.
+    pub(crate) fn is_datagram(&self) -> bool {
+        matches!(self.carrier, Open::Udp(_))
+    }
+
+    /// What is known of why nothing comes, on a line that cannot be down by itself.
+    pub(crate) fn trouble(&self) -> Option<String> {
+        match &self.carrier {
+            Open::Udp(socket) => socket.trouble(),
+            Open::Socket(_) | Open::Serial(_) => None,
         }
     }
 
     pub(crate) fn fd(&self) -> BorrowedFd<'_> {
         match &self.carrier {
             Open::Socket(fd) => fd.as_fd(),
+            Open::Udp(socket) => socket.fd(),
             Open::Serial(port) => port.fd(),
         }
     }

@@ -1,7 +1,7 @@
 //! TCP: dialling, and what a connection is set to.
 
 use std::io;
-use std::net::{IpAddr, SocketAddr, TcpStream, ToSocketAddrs};
+use std::net::{SocketAddr, TcpStream};
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
 
@@ -18,10 +18,7 @@ const SEND_BUFFER: usize = 128 * 1024;
 
 pub(super) fn dial(host: &str, port: u16, limit: Duration, cancel: &Cancel) -> io::Result<OwnedFd> {
     let begin = Instant::now();
-    let addresses: Vec<SocketAddr> = match host.parse::<IpAddr>() {
-        Ok(ip) => vec![(ip, port).into()],
-        Err(_) => cancel.look_up(|| Ok((host, port).to_socket_addrs()?.collect()))?,
-    };
+    let addresses = cancel.resolve(host, port)?;
     let mut failed = io::Error::new(io::ErrorKind::NotFound, "the name of the host has no address");
     for address in addresses {
         let left = limit.saturating_sub(begin.elapsed()).max(Duration::from_millis(1));

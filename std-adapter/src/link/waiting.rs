@@ -7,8 +7,8 @@ use std::net::TcpListener;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixListener;
 
-use super::{Line, tcp, unix};
-use crate::address::{Address, Carrier};
+use super::{Line, tcp, udp, unix};
+use crate::address::{Address, Carrier, To, Udp};
 
 /// A port or a path that waits for peers.
 #[derive(Debug)]
@@ -20,6 +20,7 @@ pub(crate) struct Waiting {
 #[derive(Debug)]
 enum Listener {
     Tcp(TcpListener),
+    Udp(udp::Door),
     Unix { listener: UnixListener, path: String },
 }
 
@@ -31,6 +32,11 @@ impl Waiting {
                 listener.set_nonblocking(true)?;
                 let port = listener.local_addr()?.port();
                 (Listener::Tcp(listener), Carrier::Tcp { host: host.clone(), port, listen: true })
+            }
+            Carrier::Udp(udp @ Udp { to: To::Anybody, .. }) => {
+                let door = udp::Door::bind(&udp.host, udp.port, udp.mtu)?;
+                let port = door.port()?;
+                (Listener::Udp(door), Carrier::Udp(Udp { port, ..udp.clone() }))
             }
             Carrier::Unix { path, listen: true } => {
                 let listener = unix::bind(path)?;
@@ -54,6 +60,7 @@ impl Waiting {
     pub(crate) fn fd(&self) -> BorrowedFd<'_> {
         match &self.listener {
             Listener::Tcp(listener) => listener.as_fd(),
+            Listener::Udp(door) => door.fd(),
             Listener::Unix { listener, .. } => listener.as_fd(),
         }
     }
@@ -66,6 +73,7 @@ impl Waiting {
                     tcp::prepare(&stream)?;
                     Ok(stream.into())
                 }),
+                Listener::Udp(door) => return Ok(door.accept()?.map(Line::udp)),
                 Listener::Unix { listener, .. } => listener.accept().map(|(stream, _)| stream.into()),
             };
             match accepted {

@@ -1,7 +1,7 @@
 //! A proxy that is a bad line: it passes real bytes between two programs and damages them on the way.
 //!
 //! The one part of this crate that lives in real time. It stands between two TCP connections, or between the
-//! far sides of two pseudo-terminals, and knows nothing of what it carries.
+//! far sides of two pseudo-terminals ([`DatagramProxy`]: between two UDP sockets), and knows nothing of what it carries.
 //! `cargo run -p tieline-tests --bin proxy -- --help` is the same as a program.
 //!
 //! Invariant: it holds a bounded number of bytes, so a side that does not read holds up its writer, as a line
@@ -30,6 +30,7 @@
 //! # Ok::<(), std::io::Error>(())
 //! ```
 
+mod datagrams;
 mod end;
 mod faults;
 mod relay;
@@ -45,6 +46,7 @@ use std::thread::JoinHandle;
 use end::{End, Terminal, accept, dial};
 use relay::Relay;
 
+pub use datagrams::{DatagramCounts, DatagramFaults, DatagramProxy};
 pub use faults::{Counts, Cuts, Faults};
 
 /// What a proxy does to the bytes.
