@@ -16,6 +16,9 @@ use crate::capability;
 pub const WINDOW_NARROW: u32 = 128;
 /// The same where they have four bytes.
 pub const WINDOW_WIDE: u32 = 32768;
+/// What a sender keeps under way on a link of datagrams, though it might more: only what it follows one by one. Behind that
+/// it would repeat whole rounds, and more of them than the peer's system has room for at once, which loses most of them again.
+pub const WINDOW_FOLLOWED: u32 = FOLLOWED;
 /// How far ahead of a missing packet a receiver stores others: as many as an acknowledgement has bits for.
 pub const AHEAD_MAX: u32 = 32;
 

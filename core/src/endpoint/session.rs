@@ -14,7 +14,7 @@ use crate::limits::CAPABILITY_RESUME;
 use crate::log::log;
 use crate::packet::{HelloBody, Mode, SeqWidth};
 use crate::ping::Ping;
-use crate::reliable::{Receiver, Sender, WINDOW_NARROW, WINDOW_WIDE};
+use crate::reliable::{Receiver, Sender, WINDOW_FOLLOWED, WINDOW_NARROW, WINDOW_WIDE};
 use crate::results::{Call, Served};
 use crate::routes::{Slot, due, local, peer};
 use crate::rto::Rto;
@@ -86,7 +86,8 @@ impl Core {
         let width = self.link.framing.seq_width();
         let window = match width {
             SeqWidth::One => WINDOW_NARROW,
-            SeqWidth::Four => WINDOW_WIDE,
+            SeqWidth::Four if self.link.is_lossless() => WINDOW_WIDE,
+            SeqWidth::Four => WINDOW_FOLLOWED,
         };
         (window, width.mask(), if self.link.is_ordered() { REORDER_NONE } else { REORDER_SOME })
     }
