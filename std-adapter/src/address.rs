@@ -407,8 +407,9 @@ fn split_host(scheme: &str, place: &str) -> Result<(String, u16), Problem> {
     }
     let understood = format!("{name}, host `{host}`");
     let port = port.filter(|port| !port.is_empty());
-    let port =
-        port.ok_or_else(|| Problem::new("the port is missing", &*understood, example(&format!("{place}:4100"))))?;
+    let port = port.ok_or_else(|| {
+        Problem::new("the port is missing", &*understood, example(&format!("{place}:4100")))
+    })?;
     let number = port.parse().map_err(|_| {
         let wrong = format!("`{port}` is not a port, which is a number from 1 to 65535");
         Problem::new(wrong, understood, example("192.168.0.7:4100"))

@@ -1,4 +1,4 @@
-//! Tieline on a PC: connections over TCP and serial ports, with blocking handles for typed messages.
+//! Tieline on a PC: connections over TCP, UDP, Unix sockets and serial ports, with blocking handles for typed messages.
 //!
 //! ```
 //! use std::time::Duration;

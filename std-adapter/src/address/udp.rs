@@ -78,7 +78,9 @@ impl Udp {
         let multicast = "udp://239.1.2.3:4100?multicast";
         match (to, group) {
             (Kind::Multicast, None) => {
-                let wrong = format!("`{host}` is not a multicast group, which is from 224.0.0.0 to 239.255.255.255 or begins with ff");
+                let wrong = format!(
+                    "`{host}` is not a multicast group, which is from 224.0.0.0 to 239.255.255.255 or begins with ff"
+                );
                 return Err(problem(wrong, multicast));
             }
             (Kind::Peer | Kind::Listen | Kind::Broadcast, Some(_)) => {
@@ -180,7 +182,8 @@ impl Stated {
 fn parse_mtu(value: Option<&str>) -> Result<u16, Problem> {
     let value = value.unwrap_or_default();
     value.parse().ok().filter(|mtu| *mtu >= MTU_MIN).ok_or_else(|| {
-        let wrong = format!("`mtu` is the largest packet in bytes, from {MTU_MIN} to 65535, and not `{value}`");
+        let wrong =
+            format!("`mtu` is the largest packet in bytes, from {MTU_MIN} to 65535, and not `{value}`");
         Problem::new(wrong, "UDP", "udp://192.168.0.7:4100?mtu=9000")
     })
 }

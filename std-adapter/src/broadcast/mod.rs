@@ -78,6 +78,12 @@ impl Broadcast {
         Self { sender, ..self }
     }
 
+    /// Where it reaches and hears.
+    #[must_use]
+    pub fn address(&self) -> &Address {
+        &self.address
+    }
+
     /// Publishes on a route. One route has one publisher for each sender.
     ///
     /// # Errors

@@ -129,8 +129,7 @@ impl RawBroadcastSubscriber {
         loop {
             match self.socket.recv_from(datagram) {
                 Ok((n, from)) => {
-                    if let Reading::Message(received) =
-                        subscriber.read(datagram.get(..n).unwrap_or_default())
+                    if let Reading::Message(received) = subscriber.read(datagram.get(..n).unwrap_or_default())
                     {
                         return make(&received, from).map(Some);
                     }

@@ -145,10 +145,9 @@ impl Relay {
                 tv_sec: left.as_secs().cast_signed(),
                 tv_nsec: left.subsec_nanos().into(),
             });
-            let mut fds =
-                [stop.as_fd(), self.near.as_fd(), self.far.as_fd()].map(|fd| (fd, PollFlags::IN)).map(
-                    |(fd, flags)| PollFd::from_borrowed_fd(fd, flags),
-                );
+            let mut fds = [stop.as_fd(), self.near.as_fd(), self.far.as_fd()]
+                .map(|fd| (fd, PollFlags::IN))
+                .map(|(fd, flags)| PollFd::from_borrowed_fd(fd, flags));
             let _ = poll(&mut fds, limit.as_ref());
             if !fds[0].revents().is_empty() {
                 return Ok(self.counts);
