@@ -15,19 +15,26 @@ const STATUS: u8 = 130;
 const LIMIT: Duration = Duration::from_millis(300);
 
 static REQUESTED: AtomicBool = AtomicBool::new(false);
+static LOOKED_FOR: AtomicBool = AtomicBool::new(false);
 static CONNECTION: Mutex<Option<Connection>> = Mutex::new(None);
 
 pub(crate) fn watch() -> Result<()> {
     ctrlc::set_handler(|| {
-        REQUESTED.store(true, Ordering::SeqCst);
+        let first = !REQUESTED.swap(true, Ordering::SeqCst);
         let connection = CONNECTION.lock().ok().and_then(|mut connection| connection.take());
         match connection {
             // The command tells what was not delivered.
             Some(connection) => drop(connection.close(LIMIT)),
+            None if first && LOOKED_FOR.load(Ordering::SeqCst) => {}
             None => std::process::exit(STATUS.into()),
         }
     })
     .context("Ctrl-C cannot be watched")
+}
+
+/// From now on the command asks whether there was one: only a second one ends the program.
+pub(crate) fn is_looked_for() {
+    LOOKED_FOR.store(true, Ordering::SeqCst);
 }
 
 /// From now on an interrupt closes this connection.

@@ -20,8 +20,8 @@ use tieline_std::{Address, Connection, Options, RouteName};
 
 /// Typed, named messages between this PC and a board (or another program).
 ///
-/// An ADDRESS is tcp://HOST:PORT (dials), tcp://HOST:PORT?listen (waits for a peer) or
-/// serial:///dev/ttyUSB0?baud=921600; framing=serial on a tcp address means a serial line carried over TCP.
+/// An ADDRESS is tcp://HOST:PORT or udp://HOST:PORT (dials), the same with ?listen (waits for a peer), or
+/// serial:///dev/ttyUSB0?baud=921600; udp://GROUP:PORT?multicast reaches whoever listens; framing=serial on a tcp address means a serial line carried over TCP.
 /// A ROUTE is Type@path, as in ImuSample@sensors.imu.
 #[derive(Debug, Parser)]
 #[command(name = "tieline", version, about, arg_required_else_help = true)]

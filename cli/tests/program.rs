@@ -383,3 +383,51 @@ fn ctrl_c_ends_cleanly() {
     assert_eq!(finish(sub).status.code(), Some(130));
     drop(peer);
 }
+
+#[test]
+fn a_line_to_a_group_is_heard_by_all_members() {
+    let port = std::net::UdpSocket::bind("0.0.0.0:0").unwrap().local_addr().unwrap().port();
+    let group = format!("udp://239.255.4.3:{port}?multicast&interface=lo&hops=0");
+    let listeners: Vec<Child> =
+        (0..2).map(|_| tieline(&["sub", &group, "Line@a.b", "--count", "3"]).spawn().unwrap()).collect();
+    // Who comes late has heard nothing: said again until everybody has enough.
+    let speaker = thread::spawn({
+        let group = group.clone();
+        move || {
+            let mut speaker = tieline(&["pub", &group, "Line@a.b"]).stdin(Stdio::piped()).spawn().unwrap();
+            let mut stdin = speaker.stdin.take().unwrap();
+            for _ in 0..400 {
+                if stdin.write_all(b"hello\n").is_err() {
+                    break;
+                }
+                thread::sleep(Duration::from_millis(25));
+            }
+            drop(stdin);
+            finish(speaker)
+        }
+    });
+    for listener in listeners {
+        let output = finish(listener);
+        assert_success("sub", &output);
+        assert_eq!(String::from_utf8_lossy(&output.stdout), "hello\nhello\nhello\n");
+    }
+    drop(speaker);
+
+    let refused = tieline(&["pub", "--reliable", &group, "Line@a.b"]).output().unwrap();
+    assert!(stderr(&refused).contains("leave --reliable away"), "{}", stderr(&refused));
+}
+
+#[test]
+fn lines_go_over_udp() {
+    let port = std::net::UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let (dial, listen) = (format!("udp://127.0.0.1:{port}"), format!("udp://127.0.0.1:{port}?listen"));
+    let sub = tieline(&["sub", &listen, "Line@a.b"]).spawn().unwrap();
+    let mut publish =
+        tieline(&["pub", "--reliable", &dial, "Line@a.b"]).stdin(Stdio::piped()).spawn().unwrap();
+    let lines: String = (0..5000).map(|n| format!("line {n}\n")).collect();
+    feed(&mut publish, lines.clone().into_bytes());
+    assert_success("pub", &finish(publish));
+    let output = finish(sub);
+    assert_success("sub", &output);
+    assert!(output.stdout == lines.as_bytes(), "all lines, once and in order");
+}

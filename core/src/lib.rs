@@ -1,4 +1,4 @@
-//! Typed, named messages between programs and microcontrollers over a line they already have: a UART, TCP.
+//! Typed, named messages between programs and microcontrollers over a line they already have: a UART, TCP, UDP.
 //!
 //! This crate is the heart of Tieline: one synchronous state machine per line, [`Endpoint`], that does no I/O. Bytes and
 //! the time go in, events, messages and frames to send come out. No heap, no `unsafe`, no thread, no clock; the memory is

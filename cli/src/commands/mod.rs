@@ -1,5 +1,6 @@
 //! The sub-commands but for the demo.
 
+pub(crate) mod broadcast;
 pub(crate) mod call;
 pub(crate) mod ping;
 pub(crate) mod publish;

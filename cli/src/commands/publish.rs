@@ -9,6 +9,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use tieline::PublishError;
 use tieline_std::{Connection, Error, Event, FailReason, IntentOptions, Options, RawPublisher, RouteName};
 
+use super::broadcast;
 use crate::format::{count, json};
 use crate::terminal::{Progress, note};
 use crate::{Peer, interrupt, outage, route};
@@ -24,7 +25,8 @@ const CHUNK: usize = 64 * 1024;
 ///
 /// Waits until somebody wants them. A line that is lost is waited for, and the session goes on where it was; when the peer
 /// starts anew, or is away for longer than 10 s, reliable lines under way are in doubt, and that is an error. Ends with status 0 only when every line was handed over: to the operating system,
-/// or with --reliable to the peer's application.
+/// or with --reliable to the peer's application. An address with ?multicast or ?broadcast reaches whoever listens; then nobody is
+/// waited for.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     #[command(flatten)]
@@ -41,6 +43,17 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args) -> Result<ExitCode> {
+    let address = &args.peer.address;
+    if address.is_broadcast() {
+        if args.reliable {
+            bail!("nobody acknowledges what is sent to all at {address}: leave --reliable away");
+        }
+        let sent = broadcast::publish(address, args.route)?;
+        if args.json {
+            println_json(args, sent, &tieline_std::Progress { published: sent, ..Default::default() })?;
+        }
+        return Ok(ExitCode::SUCCESS);
+    }
     args.peer.talk(Options::default(), |connection| publish(args, connection))
 }
 

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, bail};
 use tieline_std::{Connection, Error, Event, InterestOptions, Options, RawSubscriber, RouteName};
 
+use super::broadcast;
 use crate::format::{self, Format};
 use crate::terminal::note;
 use crate::{Peer, interrupt, outage, route};
@@ -21,7 +22,7 @@ const HINT: Duration = Duration::from_secs(3);
 /// Write the messages of a route to standard output, one a line
 ///
 /// Ends after --count messages, or when the peer closes the connection. A peer that is lost is waited for, and so is one that
-/// starts anew: standard error says so.
+/// starts anew: standard error says so. An address with ?multicast or ?broadcast is that of whoever sends to all.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     #[command(flatten)]
@@ -40,7 +41,16 @@ pub(crate) struct Args {
     json: bool,
 }
 
+impl Args {
+    fn format(&self) -> Format {
+        if self.json { Format::Json } else { self.format }
+    }
+}
+
 pub(crate) fn run(args: &Args) -> Result<ExitCode> {
+    if args.peer.address.is_broadcast() {
+        return broadcast::subscribe(&args.peer.address, args.route, args.count, args.format());
+    }
     args.peer.talk(Options::default(), |connection| {
         let subscriber = connection.raw_subscriber(args.route, InterestOptions::default())?;
         let mut seen = 0;
@@ -58,7 +68,7 @@ fn write_messages(
     seen: &mut u64,
 ) -> Result<()> {
     let name = args.route.to_string();
-    let format = if args.json { Format::Json } else { args.format };
+    let format = args.format();
     let mut out = BufWriter::with_capacity(64 * 1024, io::stdout().lock());
     let mut payload = Vec::new();
     while args.count.is_none_or(|count| *seen < count) {
