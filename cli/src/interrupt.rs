@@ -44,13 +44,6 @@ pub(crate) fn closes(connection: &Connection) {
     }
 }
 
-/// That connection is over; until there is another one an interrupt ends the program.
-pub(crate) fn closes_none() {
-    if let Ok(mut place) = CONNECTION.lock() {
-        *place = None;
-    }
-}
-
 /// Whether Ctrl-C was pressed.
 pub(crate) fn requested() -> bool {
     REQUESTED.load(Ordering::SeqCst)

@@ -5,7 +5,7 @@ use std::io::{self, IsTerminal, Write};
 use std::time::{Duration, Instant};
 
 use tieline_app::{COMMAND, IMU, ImuSample, STATUS, SetRate, Status};
-use tieline_std::{Ended, LostReason, RttStats, Stats};
+use tieline_std::{Event, LostReason, RttStats, Stats};
 
 use crate::format::{count, json, millis};
 use crate::terminal::{BOLD, DIM, GOOD, note};
@@ -36,18 +36,6 @@ pub(super) struct Show {
     /// The line was lost, then, and no sample has come since.
     away: Option<Instant>,
     restarts: u32,
-    stats: Counted,
-    rtt: RttStats,
-}
-
-/// Counters of all connections.
-#[derive(Debug, Default)]
-struct Counted {
-    bytes_in: u64,
-    bytes_out: u64,
-    frames_in: u64,
-    frames_out: u64,
-    bad: u64,
 }
 
 impl Show {
@@ -67,8 +55,6 @@ impl Show {
             reset: None,
             away: None,
             restarts: 0,
-            stats: Counted::default(),
-            rtt: RttStats::default(),
         }
     }
 
@@ -77,7 +63,8 @@ impl Show {
         self.back(now);
         self.samples += 1;
         if let Some(last) = self.last_number {
-            self.missed += u64::from(sample.number.wrapping_sub(last).wrapping_sub(1));
+            // A board that was reset counts from 0.
+            self.missed += u64::from(sample.number.saturating_sub(last).saturating_sub(1));
         }
         self.last_number = Some(sample.number);
         self.recent.push_back(now);
@@ -147,11 +134,9 @@ impl Show {
         (self.open, self.new_line) = (false, None);
     }
 
-    /// A connection is there: the first one, or once more.
+    /// A connection is there.
     pub(super) fn connected(&self, peer: &str, took: Duration) {
-        if self.away.is_none() {
-            note(format_args!("{DIM}connected to \"{peer}\" after {}{DIM:#}", millis(took)));
-        }
+        note(format_args!("{DIM}connected to \"{peer}\" after {}{DIM:#}", millis(took)));
     }
 
     pub(super) fn command(&mut self, command: &SetRate, took: Duration) {
@@ -191,21 +176,32 @@ impl Show {
         );
     }
 
-    /// The board, or the line to it, is gone.
-    pub(super) fn lost(&mut self, ended: &Ended) {
+    /// Something has happened to the connection.
+    pub(super) fn event(&mut self, event: &Event) {
+        let what = match event {
+            Event::Lost(LostReason::PeerRestarted) => {
+                self.restarts += 1;
+                "the board has started anew"
+            }
+            Event::Degraded => "the board has fallen silent, or the line to it is gone",
+            // A silence has a consequence, by now: who was away already is away for good.
+            Event::Lost(_) if self.is_away() => return,
+            Event::Lost(_) => "the session is lost",
+            _ => return,
+        };
         self.interrupt();
-        let now = Instant::now();
-        self.away = Some(now);
-        let restarted = matches!(ended, Ended::Lost { reason: LostReason::PeerRestarted, .. });
-        let what = if restarted { "the board has started anew".to_owned() } else { ended.to_string() };
-        self.tell(match self.reset {
-            Some(reset) => format!("reset: {what}, noticed after {}", millis(now.duration_since(reset))),
-            None => format!("{what}: waiting for it"),
-        });
-        // It counts from 0 again, at the rate that it begins with.
-        self.restarts += 1;
-        self.last_number = None;
         self.recent.clear();
+        let now = Instant::now();
+        self.away.get_or_insert(now);
+        self.tell(match self.reset {
+            Some(reset) => format!("reset: {what}, noticed after {}", millis(now - reset)),
+            None => format!("{what}: it is waited for"),
+        });
+    }
+
+    /// Whether the board is waited for.
+    pub(super) const fn is_away(&self) -> bool {
+        self.away.is_some()
     }
 
     /// Samples come; tells so if they did not for a while.
@@ -223,23 +219,11 @@ impl Show {
         self.told.push(text.replace("\n ", ""));
     }
 
-    /// What a connection has counted.
-    pub(super) fn measured(&mut self, stats: &Stats, rtt: &RttStats) {
-        let sum = &mut self.stats;
-        sum.bytes_in += u64::from(stats.bytes_in);
-        sum.bytes_out += u64::from(stats.bytes_out);
-        sum.frames_in += u64::from(stats.frames_in);
-        sum.frames_out += u64::from(stats.frames_out);
-        sum.bad += u64::from(stats.check_failures) + u64::from(stats.framing_errors);
-        if rtt.samples > 0 {
-            self.rtt = *rtt;
-        }
-    }
-
-    pub(super) fn summary(&self) -> io::Result<()> {
+    pub(super) fn summary(&self, stats: &Stats, rtt: &RttStats) -> io::Result<()> {
         let seconds = self.begin.elapsed().as_secs_f64();
-        let Self { samples, missed, restarts, rtt, .. } = self;
-        let Counted { bytes_in, bytes_out, frames_in, frames_out, bad } = &self.stats;
+        let Stats { bytes_in, bytes_out, frames_in, frames_out, check_failures, framing_errors, .. } = stats;
+        let bad = check_failures + framing_errors;
+        let (samples, missed, restarts) = (self.samples, self.missed, self.restarts);
         if self.json {
             let told: Vec<String> = self.told.iter().map(|text| json(text)).collect();
             return writeln!(
@@ -261,7 +245,7 @@ impl Show {
              line        in {bytes_in} bytes, {frames_in} frames; out {bytes_out} bytes, {frames_out} frames; {bad} bad\n\
              {DIM}next: `cargo install --path cli`, then `tieline sub --help`;\n\
              on your own board: firmware-example/app{DIM:#}",
-            count((*restarts).into(), "restart"),
+            count(restarts.into(), "restart"),
         ));
         Ok(())
     }

@@ -2,9 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use tieline_app::{COMMAND, GetStatus, IMU, ImuSample, STATUS, SetRate, Status};
-use tieline_std::{Caller, Connection, Error, IntentOptions, Options, Policy, Publisher, Subscriber};
+use tieline_std::{Caller, Connection, Error, Events, IntentOptions, Options, Publisher, Subscriber};
 
 use super::Place;
 use super::script::{Script, Step};
@@ -13,52 +13,38 @@ use crate::interrupt;
 
 /// The rate that the board is told to use.
 const FASTER: u32 = 100;
-/// Longest time without a sample, or for an answer.
-const PATIENCE: Duration = Duration::from_secs(3);
+/// Longest time for an answer, and without a sample while the line seems to be alive.
+const PATIENCE: Duration = Duration::from_secs(5);
 /// Longest time for a board to come back: somebody may have to put its cable back.
 const RETURN: Duration = Duration::from_secs(30);
+/// How often to look whether something else than a sample has come.
+const LOOK: Duration = Duration::from_millis(5);
 const CLOSE_LIMIT: Duration = Duration::from_secs(1);
 
 /// Talks until the script is over, or Ctrl-C; then tells the summary.
 pub(super) fn talk(place: &Place, script: &mut Script, show: &mut Show) -> Result<()> {
-    let mut options = Options {
-        name: "tieline demo",
-        // A board that comes back is shown as such.
-        policy: Policy::Once,
-        ping_interval: Duration::from_millis(100),
-        ..Options::default()
-    };
-    loop {
-        let begin = Instant::now();
-        let connection = match Connection::open(place.address(), options) {
-            Err(_) if interrupt::requested() => break,
-            other => other?,
-        };
-        interrupt::closes(&connection);
-        let peer = connection.peer().map(|peer| peer.name.to_string()).unwrap_or_default();
-        show.connected(&peer, begin.elapsed());
-        let talked = Talk::begin(&connection).and_then(|talk| talk.run(place, script, show));
-        show.measured(&connection.stats(), &connection.rtt());
-        let ended = connection.ended();
-        let _ = connection.close(CLOSE_LIMIT);
-        interrupt::closes_none();
-        drop(connection);
-        match (talked, ended) {
-            (Ok(()), _) => break,
-            (Err(_), _) if interrupt::requested() => break,
-            // Whatever of it failed: the line has ended in a way that another one may mend.
-            (Err(_), Some(ended)) if ended.is_transient() => show.lost(&ended),
-            (Err(error), _) => return Err(error),
-        }
-        options.timeout = Some(RETURN);
+    let begin = Instant::now();
+    let options =
+        Options { name: "tieline demo", ping_interval: Duration::from_millis(100), ..Options::default() };
+    let connection = Connection::open(place.address(), options)?;
+    interrupt::closes(&connection);
+    let peer = connection.peer().map(|peer| peer.name.to_string()).unwrap_or_default();
+    show.connected(&peer, begin.elapsed());
+    let talked = Talk::begin(&connection).and_then(|talk| talk.run(place, script, show));
+    let (stats, rtt) = (connection.stats(), connection.rtt());
+    let _ = connection.close(CLOSE_LIMIT);
+    match talked {
+        Err(_) if interrupt::requested() => {}
+        other => other?,
     }
-    show.summary()?;
+    show.summary(&stats, &rtt)?;
     Ok(())
 }
 
-/// What is declared on one connection.
+/// What is declared, once: the connection sees to it that each start of the board learns it.
 struct Talk<'c> {
     connection: &'c Connection,
+    events: Events,
     samples: Subscriber<ImuSample>,
     command: Publisher<SetRate>,
     status: Caller<GetStatus, Status>,
@@ -68,38 +54,59 @@ impl<'c> Talk<'c> {
     fn begin(connection: &'c Connection) -> Result<Self> {
         Ok(Self {
             connection,
+            events: connection.events(),
             samples: connection.subscriber(&IMU)?,
             command: connection.publisher(&COMMAND, IntentOptions::reliable())?,
             status: connection.caller(&STATUS),
         })
     }
 
-    /// Watches samples, and does what the script says.
+    /// Watches samples, and does what the script says. Nothing is to be done about a board that is reset.
     fn run(&self, place: &Place, script: &mut Script, show: &mut Show) -> Result<()> {
+        let mut heard = Instant::now();
         while !script.is_over() && !interrupt::requested() {
-            if let Some(step) = script.due() {
+            if !show.is_away()
+                && let Some(step) = script.due()
+            {
                 show.interrupt();
-                match step {
-                    Step::Command => self.command(show)?,
-                    Step::Ask => self.ask(show)?,
-                    Step::Reset => {
-                        show.reset();
-                        if !place.reset()? {
-                            show.ask_for_reset();
-                        }
-                    }
-                }
+                self.step(step, place, show)?;
+                heard = Instant::now();
             }
-            match self.samples.recv_timeout(PATIENCE) {
-                Ok(sample) => show.sample(&sample, self.connection.rtt().last)?,
+            let sample = self.samples.recv_timeout(LOOK);
+            // What came before the sample.
+            while let Some(event) = self.events.try_recv() {
+                show.event(&event);
+            }
+            match sample {
+                Ok(sample) => {
+                    heard = Instant::now();
+                    show.sample(&sample, self.connection.rtt().last)?;
+                }
                 Err(Error::TimedOut) => {
-                    anyhow::bail!("the board has sent no sample for {} s", PATIENCE.as_secs())
+                    let limit = if show.is_away() { RETURN } else { PATIENCE };
+                    if heard.elapsed() > limit {
+                        bail!("the board has sent no sample for {} s", limit.as_secs());
+                    }
                 }
                 Err(error) => return Err(error.into()),
             }
         }
         show.interrupt();
         Ok(())
+    }
+
+    fn step(&self, step: Step, place: &Place, show: &mut Show) -> Result<()> {
+        match step {
+            Step::Command => self.command(show),
+            Step::Ask => self.ask(show),
+            Step::Reset => {
+                show.reset();
+                if !place.reset()? {
+                    show.ask_for_reset();
+                }
+                Ok(())
+            }
+        }
     }
 
     fn command(&self, show: &mut Show) -> Result<()> {
