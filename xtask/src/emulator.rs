@@ -2,7 +2,8 @@
 //!
 //! Starting a board is `tieline_emulator`'s business, which the tests use as well.
 
-use std::process::{Command, Stdio};
+use std::path::Path;
+use std::process::{Command, ExitCode, Stdio};
 
 use anyhow::{Context as _, Result, bail};
 use tieline_emulator::QEMU;
@@ -25,6 +26,12 @@ pub(crate) fn provide() -> Result<()> {
         bail!("{QEMU} was installed and does not run: is it in PATH?");
     }
     Ok(())
+}
+
+/// Presses the reset button of a board of another process.
+pub(crate) fn press_reset(socket: &Path) -> Result<ExitCode> {
+    tieline_emulator::reset(socket).context("the emulated board cannot be reset")?;
+    Ok(ExitCode::SUCCESS)
 }
 
 fn works() -> bool {

@@ -18,9 +18,11 @@ mod record;
 mod size;
 mod soak;
 mod test;
+mod tools;
 mod version;
 mod workspace;
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -36,7 +38,7 @@ struct Cli {
 enum Chore {
     /// Run everything a change must pass (what CI runs)
     Test(test::Args),
-    /// Build the `tieline` program and run its demo
+    /// Build firmware and the `tieline` program, and watch them talk: the board is emulated
     Demo(demo::Args),
     /// Build the firmware of a board
     Firmware(firmware::Args),
@@ -48,6 +50,12 @@ enum Chore {
     Size(size::Args),
     /// Count the instructions that a message takes, in QEMU, and compare them with what is recorded
     Cycles(cycles::Args),
+    /// Press the reset button of an emulated board (the demo does so)
+    #[command(hide = true)]
+    PressReset {
+        /// Where its QEMU takes orders
+        socket: PathBuf,
+    },
 }
 
 fn main() -> ExitCode {
@@ -59,6 +67,7 @@ fn main() -> ExitCode {
         Chore::Soak(args) => soak::run(&args),
         Chore::Size(args) => size::run(&args),
         Chore::Cycles(args) => cycles::run(&args),
+        Chore::PressReset { socket } => emulator::press_reset(&socket),
     };
     outcome.unwrap_or_else(|error| {
         eprintln!("error: {error:#}");

@@ -39,9 +39,9 @@ pub(crate) fn spawn(command: &mut Command) -> Result<Child> {
     })
 }
 
-/// Prints the command, runs it with this program's terminal and expects success.
+/// Prints the command (where cargo says what it does, too), runs it with this program's terminal and expects success.
 pub(crate) fn run(command: &mut Command) -> Result<()> {
-    println!("$ {}", describe(command));
+    eprintln!("$ {}", describe(command));
     let status = spawn(command)?.wait().with_context(|| format!("lost `{}`", describe(command)))?;
     expect_success(command, status)
 }

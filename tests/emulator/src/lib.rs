@@ -15,6 +15,7 @@ use std::ffi::OsString;
 use std::fs::File;
 use std::io;
 use std::net::SocketAddr;
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -154,7 +155,8 @@ pub fn reset(socket: &Path) -> io::Result<()> {
 fn command(setup: &Setup<'_>, place: &Place) -> Command {
     let mut command = if ends_with_us() {
         let mut command = Command::new("setpriv");
-        command.args(["--pdeathsig", "KILL", "--", QEMU]);
+        // Not in the group that Ctrl-C interrupts: whoever has the board may still need it then.
+        command.args(["--pdeathsig", "KILL", "--", QEMU]).process_group(0);
         command
     } else {
         Command::new(QEMU)
