@@ -3,6 +3,7 @@
 //! This file runs stages and reports on them; what a stage does is in [`stages`]. A failed
 //! stage ends the run: what follows would mostly repeat its complaint, only later.
 
+mod emulated;
 mod stages;
 mod totals;
 

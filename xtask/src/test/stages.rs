@@ -9,6 +9,7 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
 
+use super::emulated;
 use super::totals::Totals;
 use crate::{boards, cycles, embedded, process, size, workspace};
 
@@ -33,6 +34,8 @@ pub(crate) enum Stage {
     Cycles,
     /// The firmware of real boards
     Boards,
+    /// Firmware that runs on emulated boards
+    Emulated,
 }
 
 /// Feature combinations of the core crate that clippy sees besides the workspace's own.
@@ -74,6 +77,7 @@ impl Stage {
             Self::Size => "size",
             Self::Cycles => "cycles",
             Self::Boards => "boards",
+            Self::Emulated => "emulated",
         }
     }
 
@@ -91,6 +95,9 @@ impl Stage {
                 "the instructions that a message takes, counted in QEMU, are not above what is recorded"
             }
             Self::Boards => "the firmware of real boards builds for its targets without a warning",
+            Self::Emulated => {
+                "firmware on emulated boards: resets, killed programs, bad lines, floods, hostile bytes"
+            }
         }
     }
 
@@ -106,11 +113,12 @@ impl Stage {
             Self::Size => size::check(),
             Self::Cycles => cycles::check(),
             Self::Boards => boards::check(),
+            Self::Emulated => emulated::run(totals),
         }
     }
 }
 
-fn cargo(arguments: &[&str]) -> Result<Command> {
+pub(super) fn cargo(arguments: &[&str]) -> Result<Command> {
     let mut command = workspace::cargo()?;
     command.args(arguments);
     Ok(command)
@@ -165,7 +173,7 @@ fn host(totals: &mut Option<Totals>) -> Result<()> {
 }
 
 /// Runs tests, shows what they print and adds their number to `sum`.
-fn test(mut command: Command, sum: &mut Totals) -> Result<()> {
+pub(super) fn test(mut command: Command, sum: &mut Totals) -> Result<()> {
     println!("$ {}", process::describe(&command));
     let mut child = process::spawn(command.stdout(Stdio::piped()))?;
     if let Some(output) = child.stdout.take() {

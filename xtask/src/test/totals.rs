@@ -39,6 +39,13 @@ impl Totals {
         }
     }
 
+    /// Adds the counts of tests that were skipped before: now they were run.
+    pub(super) fn add_skipped_before(&mut self, now: Self) {
+        self.passed += now.passed;
+        self.failed += now.failed;
+        self.skipped = self.skipped.saturating_sub(now.ran()) + now.skipped;
+    }
+
     /// Tests that were really run.
     pub(crate) fn ran(self) -> u64 {
         self.passed + self.failed
@@ -84,6 +91,16 @@ all doctests ran in 0.41s; merged doctests compilation took 0.20s
     fn other_lines_do_not_count() {
         let output = "3 passed; 4 failed\ntest result: unknown\ntest passed ... ok\n";
         assert_eq!(totals(output), Totals::default());
+    }
+
+    #[test]
+    fn what_was_skipped_and_then_run_is_not_skipped() {
+        let mut sum = Totals { passed: 100, failed: 0, skipped: 5 };
+        sum.add_skipped_before(Totals { passed: 3, failed: 1, skipped: 0 });
+        assert_eq!(sum, Totals { passed: 103, failed: 1, skipped: 1 });
+        let mut alone = Totals::default();
+        alone.add_skipped_before(Totals { passed: 3, failed: 0, skipped: 0 });
+        assert_eq!(alone.to_string(), "3 passed, 0 failed, 0 skipped");
     }
 
     #[test]
