@@ -45,8 +45,10 @@ const fn board(name: &'static str, target: &'static str, machine: Option<&'stati
 }
 
 /// All of them; the first is what the demo runs on.
-pub(crate) const BOARDS: [Board; 4] = [
+pub(crate) const BOARDS: [Board; 6] = [
     board("qemu-lm3s6965", "thumbv7m-none-eabi", Some("lm3s6965evb")),
+    board("qemu-microbit", "thumbv6m-none-eabi", Some("microbit")),
+    board("qemu-mps2-an386", "thumbv7em-none-eabi", Some("mps2-an386")),
     board("rp2040", "thumbv6m-none-eabi", None),
     board("stm32f4", "thumbv7em-none-eabihf", None),
     board("nrf52840", "thumbv7em-none-eabihf", None),

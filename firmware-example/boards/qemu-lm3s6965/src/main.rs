@@ -18,6 +18,7 @@ use tieline::driver::{Board as _, Driver, Handler, Queues};
 use tieline::{Inline, Link};
 use tieline_app::App;
 use tieline_board_support::nonce::boot_nonce;
+use tieline_board_support::system_tick;
 use timers::Timers;
 
 /// The largest frame, the stores for what comes and what goes (bytes), and the number of routes.
@@ -43,7 +44,7 @@ fn main() -> ! {
         NVIC::unmask(Interrupt::TIMER_0A);
     }
 
-    let boot_nonce = boot_nonce(timers::ticks);
+    let boot_nonce = boot_nonce(system_tick::ticks);
     #[cfg(feature = "semihosting-logs")]
     defmt::info!("start, boot nonce {=u64:x}", boot_nonce);
     APP.start(boot_nonce);

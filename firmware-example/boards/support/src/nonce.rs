@@ -15,6 +15,9 @@
 use core::mem::MaybeUninit;
 use core::ptr::addr_of_mut;
 
+/// How much memory is looked at, in words: all of it, on a small board.
+const WORDS: usize = 0x4000;
+
 /// How often the timer is asked.
 const SAMPLES: u32 = 256;
 
@@ -44,11 +47,11 @@ fn count_boot() -> u32 {
     count
 }
 
-/// All RAM between the variables and the stack.
+/// RAM between the variables and the stack.
 fn add_memory(mixer: &mut Mixer) {
     let mut word = cortex_m_rt::heap_start().cast_const();
-    let top = &raw const *mixer;
-    while word.addr() + size_of::<u32>() <= top.addr() {
+    let top = (&raw const *mixer).addr().min(word.addr() + WORDS * size_of::<u32>());
+    while word.addr() + size_of::<u32>() <= top {
         // SAFETY: aligned, in RAM, below what of the stack is in use above this function; nothing is expected of its value.
         mixer.add(unsafe { word.read_volatile() });
         word = word.wrapping_add(1);
