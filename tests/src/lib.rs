@@ -1,6 +1,6 @@
 //! The simulator: two endpoints, a virtual clock and a seeded line, on which every behavioural test runs.
 //!
-//! Real time never passes in here, but for [`proxy`]. The clock jumps to the next thing that happens: a piece
+//! Real time never passes in here, but for [`proxy`] and [`gate`]. The clock jumps to the next thing that happens: a piece
 //! of a frame arrives, a deadline of an endpoint, the line is free for the next frame, an application wants to
 //! do something. The same seed gives the same run, byte by byte.
 //!
@@ -18,6 +18,7 @@
 //! | [`chaos`] | hostile material |
 //! | [`corruption`] | damaged frames, and how many pass for good ones |
 //! | [`proxy`] | a bad line between two real programs |
+//! | [`gate`] | a gate in front of a real TCP port, that can be cut, frozen and shut |
 //! | [`schedule`] | everything that happens in one run of the property tests, as a value |
 //! | `draw` | draws one from a seed |
 //! | [`property`] | runs a schedule: what must hold whatever happens |
@@ -51,6 +52,7 @@ pub mod corruption;
 mod draw;
 pub mod feed;
 pub mod forge;
+pub mod gate;
 pub mod line;
 pub mod memory;
 pub mod names;
