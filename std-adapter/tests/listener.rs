@@ -1,0 +1,270 @@
+//! A listener with several peers, strangers and worse. Threads are counted, so one story at a time.
+
+use std::io::Write;
+use std::net::TcpStream;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use tieline::framing::{Framing, Sealer};
+use tieline::packet::{Hello, HelloBody, HelloHead, Mode, Packet, SeqWidth};
+use tieline::wire::Writer;
+use tieline_std::{
+    Address, Connection, Error, Event, IntentOptions, InterestOptions, Listener, Options, Policy, RouteName,
+    route,
+};
+use tieline_tests::gate::Gate;
+
+const LONG: Duration = Duration::from_secs(30);
+
+fn name(text: &str) -> &'static RouteName {
+    route(text).unwrap()
+}
+
+fn one_at_a_time() -> MutexGuard<'static, ()> {
+    static STORY: Mutex<()> = Mutex::new(());
+    STORY.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn quick(name: &'static str) -> Options {
+    Options {
+        name,
+        policy: Policy::Reconnect { first: Duration::from_millis(5), most: Duration::from_millis(50) },
+        ping_interval: Duration::from_millis(100),
+        silence: Duration::from_millis(500),
+        timeout: Some(LONG),
+        ..Options::default()
+    }
+}
+
+fn listener() -> (Listener, Address, String) {
+    let listener = Listener::bind(&Address::tcp_listen("127.0.0.1", 0)).unwrap();
+    let address = listener.address().to_dial();
+    let place = address.to_string().trim_start_matches("tcp://").to_owned();
+    (listener, address, place)
+}
+
+fn through(gate: &Gate) -> Address {
+    format!("tcp://{}", gate.address()).parse().unwrap()
+}
+
+/// Threads of this process.
+fn threads() -> usize {
+    std::fs::read_dir("/proc/self/task").map_or(0, Iterator::count)
+}
+
+/// Threads end a moment after what they belong to.
+fn assert_threads(most: usize) {
+    let begin = Instant::now();
+    while threads() > most {
+        assert!(begin.elapsed() < LONG / 3, "{} threads, and at most {most} are right", threads());
+        thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// A HELLO of somebody who will never say anything else.
+fn hello(boot: u64, name: &str) -> Vec<u8> {
+    let head = HelloHead { major: 1, minor: 0, done: false, nonce: boot << 16 | 1, echo: 0 };
+    let body = HelloBody {
+        name: name.try_into().unwrap(),
+        mode: Mode::Fresh,
+        capabilities: 0,
+        frame_max: 80,
+        message_max: 64,
+        requests: 0,
+        ping_ms: 1000,
+        silence_ms: 3000,
+        resume_s: 0,
+        clock: 0,
+    };
+    let mut out = [0; 200];
+    let sealer = Sealer { framing: Framing::Stream, number: 0 };
+    let mut w = Writer::new(sealer.area(&mut out, 80).unwrap());
+    Packet::Hello(Hello { head, body: Some(body) }).emit(&mut w, SeqWidth::Four, true).unwrap();
+    let len = w.len();
+    sealer.seal(&mut out, 80, len, u32::MAX, false).unwrap().to_vec()
+}
+
+#[test]
+fn two_hundred_silent_or_hostile_clients_do_not_hold_up_a_good_one() {
+    let _story = one_at_a_time();
+    let (listener, address, place) = listener();
+    let before = threads();
+    let crowd: Vec<TcpStream> = (0..200)
+        .map(|number| {
+            let mut stream = TcpStream::connect(&place).unwrap();
+            let greeting = hello(1000 + number, "");
+            let _ = match number % 5 {
+                0 => Ok(()),
+                1 => stream.write_all(b"GET / HTTP/1.1\r\n\r\n"),
+                2 => stream.write_all(&greeting[..20]),
+                3 => stream.write_all(&greeting),
+                _ => stream.write_all(&[0xFF; 5000]),
+            };
+            stream
+        })
+        .collect();
+    let begin = Instant::now();
+    let good = thread::spawn(move || Connection::open(&address, quick("good")).unwrap());
+    let here = listener.accept(quick("here")).unwrap();
+    assert!(begin.elapsed() < Duration::from_secs(3), "{:?}", begin.elapsed());
+    assert_eq!(here.peer().unwrap().name, "good");
+    let good = good.join().unwrap();
+    let publisher = good.raw_publisher(name("Line@good"), IntentOptions::reliable()).unwrap();
+    let subscriber = here.raw_subscriber(name("Line@good"), InterestOptions::default()).unwrap();
+    publisher.wait_audience(LONG).unwrap();
+    publisher.publish(b"through the crowd").unwrap();
+    assert_eq!(subscriber.recv_timeout(LONG).unwrap(), b"through the crowd");
+    // Whoever only greets costs a thread for a while; not all of them do at once.
+    assert!(threads() < before + 30, "{} threads, {before} before", threads());
+    drop((crowd, publisher, subscriber, good, here, listener));
+    assert_threads(before);
+}
+
+#[test]
+fn several_peers_are_served_and_each_comes_back_to_its_own_session() {
+    let _story = one_at_a_time();
+    let (listener, _, place) = listener();
+    let gates = [Gate::new(&place).unwrap(), Gate::new(&place).unwrap()];
+    let peers = [("left", &gates[0]), ("right", &gates[1])].map(|(name, gate)| {
+        let address = through(gate);
+        let opens = thread::spawn(move || Connection::open(&address, quick(name)).unwrap());
+        let here = listener.accept(quick("here")).unwrap();
+        assert_eq!(here.peer().unwrap().name, name);
+        (opens.join().unwrap(), here)
+    });
+    let lines = peers.each_ref().map(|(there, here)| {
+        let publisher = there.raw_publisher(name("Line@several"), IntentOptions::reliable()).unwrap();
+        let subscriber = here.raw_subscriber(name("Line@several"), InterestOptions::default()).unwrap();
+        publisher.wait_audience(LONG).unwrap();
+        (publisher, subscriber)
+    });
+    for turn in 0..10_u32 {
+        gates[turn as usize % 2].cut();
+        for (index, (publisher, subscriber)) in lines.iter().enumerate() {
+            let text = format!("{index} {turn}").into_bytes();
+            publisher.publish(&text).unwrap();
+            assert_eq!(subscriber.recv_timeout(LONG).unwrap(), text);
+        }
+    }
+    for (there, here) in &peers {
+        there.flush(LONG).unwrap();
+        let events = here.events();
+        let mut resumed = false;
+        while let Some(event) = events.try_recv() {
+            assert!(!matches!(event, Event::Lost(_) | Event::Ended(_)), "{event:?}");
+            resumed |= matches!(event, Event::Established { resumed: true, .. });
+        }
+        assert!(resumed);
+    }
+    let nobody = listener.accept(Options { timeout: Some(Duration::from_millis(50)), ..quick("here") });
+    assert!(matches!(nobody, Err(Error::NoPeer { .. })), "nobody new has come");
+}
+
+#[test]
+fn two_peers_of_the_same_name_are_two() {
+    let _story = one_at_a_time();
+    let (listener, address, _) = listener();
+    let mut pairs = Vec::new();
+    for number in 0..3_u8 {
+        let address = address.clone();
+        let opens = thread::spawn(move || Connection::open(&address, quick("twin")).unwrap());
+        let here = listener.accept(quick("here")).unwrap();
+        pairs.push((opens.join().unwrap(), here, number));
+    }
+    for (there, here, number) in &pairs {
+        let publisher = there.raw_publisher(name("Line@twin"), IntentOptions::reliable()).unwrap();
+        let subscriber = here.raw_subscriber(name("Line@twin"), InterestOptions::default()).unwrap();
+        publisher.wait_audience(LONG).unwrap();
+        publisher.publish(&[*number]).unwrap();
+        assert_eq!(subscriber.recv_timeout(LONG).unwrap(), [*number]);
+    }
+}
+
+#[test]
+fn a_peer_that_does_not_come_back_ends_its_connection_when_the_session_does() {
+    let _story = one_at_a_time();
+    let (listener, _, place) = listener();
+    let gate = Gate::new(&place).unwrap();
+    let options = |name| Options { resume_for: Duration::from_millis(300), ..quick(name) };
+    let address = through(&gate);
+    let opens = thread::spawn(move || Connection::open(&address, options("gone")).unwrap());
+    let here = listener.accept(options("here")).unwrap();
+    let there = opens.join().unwrap();
+    gate.shut(true);
+    gate.cut();
+    let error =
+        here.raw_subscriber(name("Line@gone"), InterestOptions::default()).unwrap().recv().unwrap_err();
+    assert!(matches!(&error, Error::Ended(ended) if ended.is_transient()), "{error}");
+    // Later it is a new peer.
+    gate.shut(false);
+    let again = listener.accept(options("here")).unwrap();
+    assert_eq!(again.peer().unwrap().name, "gone");
+    let events = there.events();
+    while !matches!(events.recv_timeout(LONG).unwrap(), Event::Established { resumed: false, .. }) {}
+}
+
+#[test]
+fn one_frozen_peer_that_reads_nothing_holds_up_nobody() {
+    let _story = one_at_a_time();
+    let before = threads();
+    let (listener, address, place) = listener();
+    let gate = Gate::new(&place).unwrap();
+    let frozen_address = through(&gate);
+    // Silence is not noticed while this story lasts.
+    let patient = |name| Options { silence: LONG, ..quick(name) };
+    let opens = thread::spawn(move || Connection::open(&frozen_address, patient("frozen")).unwrap());
+    let frozen = listener.accept(patient("here")).unwrap();
+    let there = opens.join().unwrap();
+    let opens = thread::spawn(move || Connection::open(&address, patient("lively")).unwrap());
+    let lively = listener.accept(patient("here")).unwrap();
+    let lively_there = opens.join().unwrap();
+
+    let wide = InterestOptions { window: Some(500_000), ..InterestOptions::default() };
+    let unread = there.raw_subscriber(name("Line@frozen"), wide).unwrap();
+    let stuck = frozen.raw_publisher(name("Line@frozen"), IntentOptions::reliable()).unwrap();
+    let stuck = stuck.with_timeout(Duration::from_millis(50));
+    let publisher = lively.raw_publisher(name("Line@lively"), IntentOptions::reliable()).unwrap();
+    let subscriber = lively_there.raw_subscriber(name("Line@lively"), InterestOptions::default()).unwrap();
+    stuck.wait_audience(LONG).unwrap();
+    publisher.wait_audience(LONG).unwrap();
+    gate.freeze();
+    let mut bytes = 0;
+    let full = loop {
+        match stuck.publish(&[7; 1000]) {
+            Ok(()) => bytes += 1000,
+            Err(error) => break error,
+        }
+    };
+    assert!(matches!(full, Error::TimedOut), "{full}");
+    assert!(bytes <= Options::default().transmit, "no more is kept than there is room: {bytes}");
+    for number in 0..1000_u32 {
+        publisher.publish(&number.to_le_bytes()).unwrap();
+        assert_eq!(subscriber.recv_timeout(LONG).unwrap(), number.to_le_bytes());
+    }
+    let begin = Instant::now();
+    drop((stuck, unread, publisher, subscriber, frozen, there, lively, lively_there));
+    assert!(begin.elapsed() < LONG / 10, "closing waits for nobody: {:?}", begin.elapsed());
+    drop((gate, listener));
+    assert_threads(before);
+}
+
+#[test]
+fn who_waits_for_one_peer_keeps_it_and_sends_others_away() {
+    let _story = one_at_a_time();
+    let before = threads();
+    let port = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port();
+    let opens = thread::spawn(move || {
+        Connection::open(&Address::tcp_listen("127.0.0.1", port), quick("one")).unwrap()
+    });
+    let address = Address::tcp("127.0.0.1", port);
+    let first = Connection::open(&address, quick("first")).unwrap();
+    let one = opens.join().unwrap();
+    let options = Options { timeout: Some(Duration::from_millis(600)), ..quick("second") };
+    let error = Connection::open(&address, options).unwrap_err();
+    assert!(matches!(error, Error::NoPeer { .. }), "{error}");
+    assert_eq!(one.peer().unwrap().name, "first");
+    assert!(one.ended().is_none() && first.ended().is_none());
+    drop((one, first));
+    assert_threads(before);
+}
