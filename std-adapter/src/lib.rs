@@ -53,8 +53,26 @@
 //! other does. All handles may be used from any thread.
 //!
 //! # When the line is lost
-//! Every blocked call returns [`Error::Ended`], and [`Connection::events`] tells it, too. This version does not
-//! connect again by itself: open a new connection.
+//! It comes back by itself ([`Policy::Reconnect`], the default). An address is dialled again, with capped exponential backoff and
+//! jitter; a port that was unplugged is opened again, under whatever number (`serial://?usb=VID:PID`); a connection that is
+//! half-open is left for a new one; whoever waits for a peer waits again. Meanwhile:
+//!
+//! | | while the line is away | when it is back in time | after a restart of the peer, or [`resume_for`](Options::resume_for) |
+//! |---|---|---|---|
+//! | [`Connection::events`] | [`Degraded`](Event::Degraded) | [`Established { resumed: true }`](Event::Established) | [`Lost`](Event::Lost), then `Established { resumed: false }` |
+//! | reliable `publish` | is taken while there is room, then waits | goes on | what was under way has [`Failed`](Event::Failed): [in doubt](Progress::in_doubt), or not sent; new ones wait for the reader |
+//! | best-effort `publish` | `Disconnected` | goes on | `Disconnected`, then `NoAudience` until there is a reader |
+//! | `recv`, `flush`, `wait_audience` | wait, with their own time-outs | go on | go on; `flush` tells of what has failed |
+//! | `call` | waits, with its own time-out | goes on | one under way is [`CallError::Lost`]; a new one waits |
+//!
+//! What is declared here is declared again in a new session. The connection ends, and every blocked call returns
+//! [`Error::Ended`], when either side closes it, or when trying again makes no sense: another protocol version, no
+//! permission, an address that is none, a service that is not Tieline. [`Error::is_transient`] tells such reasons from others.
+//!
+//! A [`Listener`] returns each new peer once; one that comes back, known by its name, is given to the connection that it had, for
+//! as long as that waits: `resume_for`.
+//!
+//! With [`Policy::Once`] there is one line: when it is lost every blocked call returns [`Error::Ended`].
 #![forbid(unsafe_code)]
 
 #[cfg(not(unix))]
