@@ -50,7 +50,7 @@ fn count(publisher: &RawPublisher, stop: &AtomicBool) -> u64 {
     while !stop.load(Ordering::SeqCst) {
         publisher.publish(&number.to_le_bytes()).unwrap();
         number += 1;
-        if number % 64 == 0 {
+        if number.is_multiple_of(64) {
             // Not faster than a line that is cut all the time carries.
             thread::sleep(Duration::from_millis(1));
         }
