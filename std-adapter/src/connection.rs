@@ -89,7 +89,9 @@ impl Connection {
         };
         // Acknowledged, that is: on a line that loses, what was only written may be lost.
         let told = |engine: &Engine| {
-            engine.is_written() && !engine.endpoint.wants_transmit() && engine.endpoint.unacknowledged() == 0
+            let is_away = engine.in_session && !engine.endpoint.is_established();
+            let is_acknowledged = engine.is_written() && engine.endpoint.unacknowledged() == 0;
+            !is_away && is_acknowledged && !engine.endpoint.wants_transmit()
         };
         // Other lines may be dead for a while and come back: worth waiting for as long as there is a session.
         let told_by = if self.has_lossless_line() { Some(linger(until)) } else { until };

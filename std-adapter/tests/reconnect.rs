@@ -55,7 +55,9 @@ fn count(publisher: &RawPublisher, stop: &AtomicBool) -> u64 {
             thread::sleep(Duration::from_millis(1));
         }
     }
-    number
+    // After the last cut: when this one is delivered, there is a line on which to close.
+    publisher.publish(&number.to_le_bytes()).unwrap();
+    number + 1
 }
 
 /// Reads numbers up to the end of the connection: each once, and in order.
