@@ -32,8 +32,10 @@ pub(crate) struct Args {
 /// A board that the application runs on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Board {
-    /// Its name, which is its folder in `firmware-example/boards`; the package is `tieline-` and that.
+    /// Its name; the program is `tieline-` and that.
     pub(crate) name: &'static str,
+    /// Its folder in `firmware-example/boards`; the package is `tieline-` and that.
+    folder: &'static str,
     /// What it is compiled for.
     pub(crate) target: &'static str,
     /// QEMU's name for it, if QEMU emulates it. Its first UART is the line; it is reset by QEMU's `system_reset`.
@@ -41,15 +43,16 @@ pub(crate) struct Board {
 }
 
 const fn board(name: &'static str, target: &'static str, machine: Option<&'static str>) -> Board {
-    Board { name, target, machine }
+    Board { name, folder: name, target, machine }
 }
 
 /// All of them; the first is what the demo runs on.
-pub(crate) const BOARDS: [Board; 6] = [
+pub(crate) const BOARDS: [Board; 7] = [
     board("qemu-lm3s6965", "thumbv7m-none-eabi", Some("lm3s6965evb")),
     board("qemu-microbit", "thumbv6m-none-eabi", Some("microbit")),
     board("qemu-mps2-an386", "thumbv7em-none-eabi", Some("mps2-an386")),
     board("rp2040", "thumbv6m-none-eabi", None),
+    Board { folder: "rp2040", ..board("rp2040-usb", "thumbv6m-none-eabi", None) },
     board("stm32f4", "thumbv7em-none-eabihf", None),
     board("nrf52840", "thumbv7em-none-eabihf", None),
 ];
@@ -65,7 +68,7 @@ impl Board {
     pub(crate) fn build(&self, features: Option<&str>) -> Result<PathBuf> {
         let cargo = embedded::cargo_for(self.target)?;
         process::run(&mut self.command(&cargo, "build", features)?)?;
-        Ok(target_dir()?.join(self.target).join("release").join(self.package()))
+        Ok(target_dir()?.join(self.target).join("release").join(self.program()))
     }
 
     /// Clippy's opinion of it; an error if it has one.
@@ -79,14 +82,18 @@ impl Board {
     }
 
     fn package(&self) -> String {
+        format!("tieline-{}", self.folder)
+    }
+
+    fn program(&self) -> String {
         format!("tieline-{}", self.name)
     }
 
     fn command(&self, cargo: &BoardCargo, subcommand: &str, features: Option<&str>) -> Result<Command> {
         let mut command = cargo.command(subcommand)?;
-        let package = self.package();
         command
-            .args(["--manifest-path", MANIFEST, "--release", "--package", &package, "--bin", &package])
+            .args(["--manifest-path", MANIFEST, "--release"])
+            .args(["--package", &self.package(), "--bin", &self.program()])
             .env("CARGO_TARGET_DIR", target_dir()?);
         if let Some(features) = features {
             command.args(["--no-default-features", "--features", features]);
@@ -119,6 +126,22 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// Builds the boards that are not emulated, without a warning, and says how large they are.
+pub(crate) fn check_real() -> Result<()> {
+    let real = || BOARDS.into_iter().filter(|board| board.machine.is_none());
+    let mut images = Vec::new();
+    for board in real() {
+        images.push(board.build(None)?);
+        board.check(None)?;
+    }
+    println!("\n{:<16} {:>8} {:>8}", "bytes", "flash", "RAM");
+    for (board, image) in real().zip(&images) {
+        let Footprint { flash, ram } = Footprint::of(image)?;
+        println!("{:<16} {flash:>8} {ram:>8}", board.name);
+    }
+    Ok(())
+}
+
 fn print_image(image: &Path) -> Result<()> {
     let Footprint { flash, ram } = Footprint::of(image)?;
     if flash == 0 {
@@ -131,7 +154,7 @@ fn print_image(image: &Path) -> Result<()> {
 
 fn list() -> String {
     let mut list = String::new();
-    for Board { name, target, machine } in BOARDS {
+    for Board { name, target, machine, .. } in BOARDS {
         let machine =
             machine.map_or_else(|| "not emulated".to_owned(), |machine| format!("QEMU's {machine}"));
         // Writing to a String cannot fail.
@@ -148,7 +171,7 @@ mod tests {
     fn each_board_is_a_folder_with_that_package() {
         for board in BOARDS {
             let manifest =
-                workspace::root().join("firmware-example/boards").join(board.name).join("Cargo.toml");
+                workspace::root().join("firmware-example/boards").join(board.folder).join("Cargo.toml");
             let text = std::fs::read_to_string(&manifest).unwrap();
             assert!(text.contains(&format!("name = \"{}\"", board.package())), "{}", manifest.display());
             assert_eq!(Board::find(board.name).unwrap(), board);

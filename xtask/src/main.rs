@@ -5,7 +5,6 @@
 //! library, and nothing here is needed to use it.
 
 mod apt;
-mod boards;
 mod cycles;
 mod demo;
 mod embedded;

@@ -12,8 +12,7 @@ use anyhow::Result;
 use crate::embedded::BoardCargo;
 use crate::{process, workspace};
 
-/// The workspace of the firmware.
-pub(crate) const MANIFEST: &str = "firmware-example/Cargo.toml";
+const MANIFEST: &str = "firmware-example/Cargo.toml";
 
 /// What the compiler optimizes for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,6 +83,6 @@ impl Program<'_> {
 }
 
 /// Apart from what is built for this machine, which another compiler may have built.
-pub(crate) fn target_dir() -> Result<PathBuf> {
+fn target_dir() -> Result<PathBuf> {
     Ok(workspace::target_dir()?.join("firmware"))
 }

@@ -11,7 +11,7 @@ use clap::ValueEnum;
 
 use super::emulated;
 use super::totals::Totals;
-use crate::{boards, cycles, embedded, process, size, workspace};
+use crate::{cycles, embedded, firmware, process, size, workspace};
 
 /// One stage, in the order in which they run: cheap ones and frequent failures first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -112,7 +112,7 @@ impl Stage {
             Self::Panics => size::prove_no_panic(),
             Self::Size => size::check(),
             Self::Cycles => cycles::check(),
-            Self::Boards => boards::check(),
+            Self::Boards => firmware::check_real(),
             Self::Emulated => emulated::run(totals),
         }
     }
