@@ -6,7 +6,6 @@
 use core::future::pending;
 use core::ops::Range;
 
-use defmt::{Debug2Format, warn};
 use embassy_futures::select::{Either3, select3};
 use embassy_time::{Duration, Timer};
 use embedded_io_async::{Read, Write};
@@ -30,14 +29,17 @@ pub(crate) struct Line<R, W, const OUT: usize> {
     waiting: Range<usize>,
 }
 
-impl<R: Read, W: Write, const OUT: usize> Line<R, W, OUT> {
+impl<R: Read, W: Write<Error = R::Error>, const OUT: usize> Line<R, W, OUT> {
     /// A line that has sent nothing yet. `OUT` holds one frame: `Inline::TRANSMIT_MAX`.
     pub(crate) const fn new(rx: R, tx: W) -> Self {
         Self { rx, tx, output: [0; OUT], waiting: 0..0 }
     }
 
     /// Lets the application do what is due, and waits for what comes first: bytes, room for bytes, or the next deadline.
-    pub(crate) async fn turn<S: Storage>(&mut self, app: &mut App<S>) {
+    ///
+    /// # Errors
+    /// The line's: bytes were lost, as on any line. Call it again, the protocol recovers.
+    pub(crate) async fn turn<S: Storage>(&mut self, app: &mut App<S>) -> Result<(), R::Error> {
         let deadline = app.poll(now());
         self.next_frame(app.endpoint());
 
@@ -56,13 +58,11 @@ impl<R: Read, W: Write, const OUT: usize> Line<R, W, OUT> {
             }
         };
         match select3(bytes, room, time).await {
-            Either3::First(Ok(count)) => take(app, input.get(..count).unwrap_or_default()),
-            Either3::Second(Ok(count)) => self.waiting.start += count,
-            // A byte was lost, as on any line: the protocol recovers.
-            Either3::First(Err(error)) => warn!("the UART does not receive: {}", Debug2Format(&error)),
-            Either3::Second(Err(error)) => warn!("the UART does not send: {}", Debug2Format(&error)),
+            Either3::First(count) => take(app, input.get(..count?).unwrap_or_default()),
+            Either3::Second(count) => self.waiting.start += count?,
             Either3::Third(()) => {}
         }
+        Ok(())
     }
 
     fn next_frame<S: Storage>(&mut self, endpoint: &mut Endpoint<S>) {

@@ -94,10 +94,14 @@ async fn main(spawner: Spawner) {
     spawner.spawn(watch(Input::new(chip.P0_11, Pull::Up)).unwrap());
     let mut line = Line::<_, _, { Storage::TRANSMIT_MAX }>::new(rx, tx);
     loop {
-        if let Either::Second(pressed) = select(line.turn(app), PRESSES.receive()).await
-            && app.endpoint().publish_message(button, &pressed).is_err()
-        {
-            defmt::info!("nobody wants to know that the button was pressed");
+        match select(line.turn(app), PRESSES.receive()).await {
+            Either::First(Ok(())) => {}
+            Either::First(Err(error)) => defmt::warn!("a fault of the line: {}", error),
+            Either::Second(pressed) => {
+                if app.endpoint().publish_message(button, &pressed).is_err() {
+                    defmt::info!("nobody wants to know that the button was pressed");
+                }
+            }
         }
     }
 }

@@ -7,6 +7,7 @@
 #![no_std]
 #![no_main]
 
+mod counter;
 mod nonce;
 
 use defmt_rtt as _; // logs, by the debug probe

@@ -1,26 +1,21 @@
 //! A boot nonce without a random number generator, which the STM32F411 lacks: a counter of the starts, kept in flash.
 //!
-//! Invariant: as long as the two sectors live, no two starts have the same number, however short they were: it is stored
-//! before it is used. Where the sectors have been erased with the rest of the flash the counter begins again; the bits above
-//! it come from the chip's identity and from the noise of a sensor, so that a number that was in use hardly comes again.
+//! Invariant: as long as the two sectors live, no two starts have the same number, however short they were. Where the sectors
+//! have been erased with the rest of the flash the counter begins again; the bits above it come from the chip's identity
+//! and from the noise of a sensor, so that a number that was in use hardly comes again.
 
-use embassy_embedded_hal::adapter::BlockingAsync;
-use embassy_futures::block_on;
-use sequential_storage::cache::Cache;
-use sequential_storage::map::{MapConfig, MapStorage};
 use stm32f4xx_hal::adc::config::{AdcConfig, SampleTime};
 use stm32f4xx_hal::adc::{Adc, Temperature};
-use stm32f4xx_hal::flash::{FlashExt, UnlockedFlash};
+use stm32f4xx_hal::flash::FlashExt;
 use stm32f4xx_hal::pac::{ADC1, FLASH};
 use stm32f4xx_hal::rcc::Rcc;
 use stm32f4xx_hal::signature::Uid;
 
+use crate::counter;
+
 /// Sectors 6 and 7, from the beginning of the flash (RM0383, 3.3): memory.x leaves them alone. A start takes some 13 bytes of
 /// one; when it is full the other one is erased, which takes 1 to 2 s, once in ten thousand starts.
 const SECTORS: core::ops::Range<u32> = 0x4_0000..0x8_0000;
-
-/// The counter is all that is stored there.
-const KEY: u8 = 0;
 
 /// The nonce of this start: 32 bits of counter, and 16 that are as good as there is.
 pub(crate) fn new(count: u32, sensor: ADC1, rcc: &mut Rcc) -> u64 {
@@ -33,30 +28,9 @@ pub(crate) fn new(count: u32, sensor: ADC1, rcc: &mut Rcc) -> u64 {
 ///
 /// A flash that does not work any more leaves the nonce's upper bits.
 pub(crate) fn count(flash: &mut FLASH) -> u32 {
-    store_next(flash).unwrap_or_else(|()| {
+    counter::next(flash.unlocked(), SECTORS).unwrap_or_else(|counter::Failed| {
         defmt::error!("the boot counter cannot be stored");
         0
-    })
-}
-
-fn store_next(flash: &mut FLASH) -> Result<u32, ()> {
-    const PLACE: MapConfig<BlockingAsync<UnlockedFlash<'_>>> = MapConfig::new(SECTORS);
-    let storage = BlockingAsync::new(flash.unlocked());
-    let mut map = MapStorage::<u8, _, _>::new(storage, PLACE, Cache::new_uncached());
-    let mut buffer = [0; 32];
-    // Nothing in here ever waits: the adapter only looks asynchronous.
-    block_on(async {
-        let last = match map.fetch_item::<u32>(&mut buffer, &KEY).await {
-            Ok(last) => last.unwrap_or(0),
-            Err(_) => {
-                // Something else lay there.
-                map.erase_all().await.map_err(drop)?;
-                0
-            }
-        };
-        let count = last.wrapping_add(1);
-        map.store_item(&mut buffer, &KEY, &count).await.map_err(drop)?;
-        Ok(count)
     })
 }
 
