@@ -267,20 +267,24 @@ impl Core {
     }
 
     pub(super) fn start(&mut self, t: &mut Tables<'_>, config: Config, boot_nonce: u64) {
-        *self = Self::new();
-        t.routes
-            .iter_mut()
-            .for_each(|slot| *slot = Slot { generation: slot.generation.wrapping_add(1), ..Slot::EMPTY });
-        t.calls.fill(Call::EMPTY);
-        t.served.fill(Served::EMPTY);
-        t.limiters.fill(Limiter::EMPTY);
+        // A constant, so that it is zeroed where it lies: made here it would be built on the stack, and copied.
+        *self = const { Self::new() };
+        for slot in t.routes.iter_mut() {
+            let generation = slot.generation.wrapping_add(1);
+            *slot = const { Slot::EMPTY };
+            slot.generation = generation;
+        }
+        if capability::REQUESTS {
+            t.calls.fill(Call::EMPTY);
+            t.served.fill(Served::EMPTY);
+        }
+        if capability::RATES {
+            t.limiters.fill(Limiter::EMPTY);
+        }
         self.phase = Phase::NoLink;
         self.reported = Phase::NoLink;
-        for c in config.name.chars() {
-            if self.name.push(c).is_err() {
-                break;
-            }
-        }
+        let end = config.name.floor_char_boundary(NAME_MAX);
+        let _ = self.name.push_str(config.name.get(..end).unwrap_or_default());
         let ms = |span: Duration| u32::try_from(span.as_millis()).unwrap_or(u32::MAX).max(1);
         self.ping_ms = ms(config.ping_interval);
         self.silence_ms = ms(config.silence);
