@@ -104,7 +104,7 @@ impl Core {
             count(&mut self.counters.check_failures, 1);
             return false;
         }
-        self.timers.set(Timer::Silence, now.plus_millis(self.silence_ms));
+        self.timers.set(Timer::Silence, now.plus_millis(self.ours.silence_ms));
         let quiet = capability::STORE && now.micros_since(self.heard_at) > u64::from(self.rto.micros());
         self.heard_at = now;
         if quiet && self.rto.on_heard() && self.timers.is_set(Timer::Retransmit) {

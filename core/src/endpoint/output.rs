@@ -8,10 +8,8 @@ use super::stats::count;
 use super::storage::Tables;
 use crate::capability;
 use crate::framing::{Framing, Sealer};
-use crate::limits::{
-    CAPABILITY_RESUME, CAPABILITY_SELECTIVE, FRAME_MIN, HELLO_MAX, MESSAGE_COST, SERIAL_IDLE_MS, WINDOW_MAX,
-};
-use crate::packet::{Hello, HelloBody, HelloHead, Mode, Packet, SeqWidth};
+use crate::limits::{CAPABILITY_SELECTIVE, FRAME_MIN, HELLO_MAX, SERIAL_IDLE_MS};
+use crate::packet::{HelloHead, Mode, Packet, SeqWidth, emit_hello};
 use crate::routes::{self, due};
 use crate::time::Instant;
 use crate::timers::Timer;
@@ -54,7 +52,7 @@ impl Core {
         if let Some(head) = self.handshake.poll_hello() {
             let content = HELLO_MAX + self.link.framing.check_len();
             let mut w = Writer::new(sealer.area(out, content)?);
-            let fits = self.emit_hello(t, head, now, &mut w);
+            let fits = self.emit_hello(&head, now, &mut w);
             debug_assert!(fits.is_ok(), "a HELLO is never larger");
             fits.ok()?;
             let len = w.len();
@@ -115,34 +113,13 @@ impl Core {
         Some(frame)
     }
 
-    fn emit_hello(
-        &self,
-        t: &Tables<'_>,
-        head: HelloHead,
-        now: Instant,
-        w: &mut Writer<'_>,
-    ) -> Result<(), Full> {
-        let message_max = t.rx.len().min(WINDOW_MAX as usize).saturating_sub(MESSAGE_COST) as u32;
-        let mut capabilities = capability::OFFERED;
-        if self.resume_ms > 0 {
-            capabilities |= CAPABILITY_RESUME;
-        }
-        let body = HelloBody {
-            name: self.name().clone(),
-            mode: match self.has_session() {
-                true => Mode::Resume { session: self.session_id(), next: self.receiver.expected() as u16 },
-                false => Mode::Fresh,
-            },
-            capabilities,
-            frame_max: self.frame_max as u32,
-            message_max,
-            requests: self.requests_held,
-            ping_ms: self.ping_ms,
-            silence_ms: self.silence_ms,
-            resume_s: self.resume_ms.div_ceil(1000),
-            clock: now.as_micros(),
+    fn emit_hello(&mut self, head: &HelloHead, now: Instant, w: &mut Writer<'_>) -> Result<(), Full> {
+        self.ours.mode = match capability::RESUME && self.has_session() {
+            true => Mode::Resume { session: self.session_id(), next: self.receiver.expected() as u16 },
+            false => Mode::Fresh,
         };
-        Packet::Hello(Hello { head, body: Some(body) }).emit_report(w, SeqWidth::One)
+        self.ours.clock = now.as_micros();
+        emit_hello(head, Some(&self.ours), w)
     }
 
     /// Acknowledgement, what was taken, pong, ping: small, never waiting for anything.

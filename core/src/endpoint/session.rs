@@ -13,7 +13,6 @@ use crate::inbox::Region;
 use crate::limits::CAPABILITY_RESUME;
 use crate::log::log;
 use crate::packet::{HelloBody, Mode, SeqWidth};
-use crate::ping::Ping;
 use crate::reliable::{Receiver, Sender, WINDOW_FOLLOWED, WINDOW_NARROW, WINDOW_WIDE};
 use crate::results::{Call, Served};
 use crate::routes::{Slot, due, local, peer};
@@ -52,22 +51,26 @@ impl Core {
             self.rto = Rto::start(self.link.line_time_us(Framing::wire_max(self.session_max)));
             self.sizing = Sizing::start();
             self.last_control = None;
+            self.passed_over = [0; 2];
+            self.next_route = 0;
+            self.proof = None;
+            self.records_wait = false;
+            self.probes = 0;
         }
-        self.ping = Ping::start(now, body.clock);
+        self.ping.start(now, body.clock);
         // Measure the line at once: an application may ask right away.
         self.ping_due = true;
-        self.ping_every_ms = self.ping_ms.min((body.silence_ms / 3).max(1));
+        self.ping_every_ms = self.ours.ping_ms.min((body.silence_ms / 3).max(1));
         self.sent_best_effort = 0;
-        self.passed_over = [0; 2];
-        self.next_route = 0;
-        self.is_suspended = false;
-        self.proof = None;
+        if capability::RESUME {
+            self.is_suspended = false;
+        }
+        if capability::LINKS {
+            self.last_number = None;
+        }
         self.frames_sent = 0;
         self.last_check = None;
-        self.last_number = None;
         self.squeezed = false;
-        self.records_wait = false;
-        self.probes = 0;
         self.counters.peer_dropped_no_room = 0;
         self.counters.dropped_no_room = 0;
         t.routes.iter_mut().filter(|slot| slot.name.is_some()).for_each(Slot::on_session);
@@ -76,7 +79,7 @@ impl Core {
         self.close_due = 0;
         self.phase = Phase::Established;
         self.timers.stop_all();
-        self.timers.set(Timer::Silence, now.plus_millis(self.silence_ms));
+        self.timers.set(Timer::Silence, now.plus_millis(self.ours.silence_ms));
         self.set_lapse(t, now);
         log!("session begun, peer boot {=u64:x}", self.peer.boot);
     }
@@ -157,7 +160,7 @@ impl Core {
         self.ping.on_resume();
         self.proof = None;
         self.ping_due = true;
-        self.ping_every_ms = self.ping_ms.min((body.silence_ms / 3).max(1));
+        self.ping_every_ms = self.ours.ping_ms.min((body.silence_ms / 3).max(1));
         self.probes = 0;
         self.squeezed = false;
         self.is_suspended = false;
@@ -167,7 +170,7 @@ impl Core {
         self.reported = Phase::Connecting;
         self.timers.stop_link();
         self.timers.stop(Timer::Resume);
-        self.timers.set(Timer::Silence, now.plus_millis(self.silence_ms));
+        self.timers.set(Timer::Silence, now.plus_millis(self.ours.silence_ms));
         log!("session goes on");
     }
 

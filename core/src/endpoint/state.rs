@@ -1,7 +1,5 @@
 //! The endpoint's own state, and what changes it as a whole: start, link, session, time.
 
-use heapless::String;
-
 use super::Outbox;
 use super::config::{Config, Link};
 use super::stats::{Peer, Stats};
@@ -13,10 +11,11 @@ use crate::framing::{Deframer, Framing, session};
 use crate::handshake::{Handshake, State};
 use crate::limiter::Limiter;
 use crate::limits::{
-    CHALLENGE_LIFE_MS, CHALLENGE_RETRY_MS, DIAGNOSIS_BYTES, DIAGNOSIS_MS, FRAME_MIN, GREETING_FIRST_MS,
-    GREETING_SLOWEST_MS, NAME_MAX,
+    CAPABILITY_RESUME, CHALLENGE_LIFE_MS, CHALLENGE_RETRY_MS, DIAGNOSIS_BYTES, DIAGNOSIS_MS, FRAME_MIN,
+    GREETING_FIRST_MS, GREETING_SLOWEST_MS, MESSAGE_COST, NAME_MAX, WINDOW_MAX,
 };
 use crate::log::log;
+use crate::packet::HelloBody;
 use crate::ping::Ping;
 use crate::reliable::{Receiver, Sender};
 use crate::results::{Call, Served};
@@ -65,11 +64,10 @@ pub(super) struct Core {
     pub(super) now: Instant,
     pub(super) timers: Timers,
 
-    name: String<NAME_MAX>,
-    pub(super) ping_ms: u32,
+    /// What our HELLO says: set at the start, the largest frame with the link; mode and clock when it is sent.
+    pub(super) ours: HelloBody,
     /// How often we ping in this session: often enough for the peer's patience.
     pub(super) ping_every_ms: u32,
-    pub(super) silence_ms: u32,
     /// For how long a session is kept without a link; 0: not at all.
     pub(super) resume_ms: u32,
     pub(super) adaptive: bool,
@@ -156,8 +154,6 @@ pub(super) struct Core {
     pub(super) close_code: u32,
     pub(super) close_sent: Instant,
 
-    /// How many requests of the peer's we hold.
-    pub(super) requests_held: u8,
     pub(super) last_call: u16,
     /// Where the next poll of any route or event begins, so that none starves.
     pub(super) next_message: u16,
@@ -176,10 +172,8 @@ impl Core {
             diagnosis: 0,
             now: Instant::ZERO,
             timers: Timers::new(),
-            name: String::new(),
-            ping_ms: 0,
+            ours: HelloBody::NOTHING,
             ping_every_ms: 0,
-            silence_ms: 0,
             resume_ms: 0,
             adaptive: false,
             link: Link {
@@ -234,7 +228,6 @@ impl Core {
             close_due: 0,
             close_code: 0,
             close_sent: Instant::ZERO,
-            requests_held: 0,
             last_call: 0,
             next_message: 0,
             next_event: 0,
@@ -284,19 +277,18 @@ impl Core {
         self.phase = Phase::NoLink;
         self.reported = Phase::NoLink;
         let end = config.name.floor_char_boundary(NAME_MAX);
-        let _ = self.name.push_str(config.name.get(..end).unwrap_or_default());
+        let _ = self.ours.name.push_str(config.name.get(..end).unwrap_or_default());
         let ms = |span: Duration| u32::try_from(span.as_millis()).unwrap_or(u32::MAX).max(1);
-        self.ping_ms = ms(config.ping_interval);
-        self.silence_ms = ms(config.silence);
+        self.ours.ping_ms = ms(config.ping_interval);
+        self.ours.silence_ms = ms(config.silence);
         self.resume_ms =
             if !capability::RESUME || config.resume_for.is_zero() { 0 } else { ms(config.resume_for) };
+        self.ours.capabilities = capability::OFFERED | if self.resume_ms > 0 { CAPABILITY_RESUME } else { 0 };
+        self.ours.resume_s = self.resume_ms.div_ceil(1000);
+        self.ours.message_max = t.rx.len().min(WINDOW_MAX as usize).saturating_sub(MESSAGE_COST) as u32;
         self.adaptive = config.adaptive;
-        self.requests_held = u8::try_from(t.served.len()).unwrap_or(u8::MAX);
+        self.ours.requests = u8::try_from(t.served.len()).unwrap_or(u8::MAX);
         self.handshake.start(boot_nonce);
-    }
-
-    pub(super) fn name(&self) -> &String<NAME_MAX> {
-        &self.name
     }
 
     pub(super) fn handle_connect(
@@ -321,6 +313,7 @@ impl Core {
         }
         self.link = link;
         self.frame_max = frame_len.min(link.frame_max);
+        self.ours.frame_max = self.frame_max as u32;
         self.deframer.reset(link.framing);
         self.unframed = 0;
         self.framed = false;

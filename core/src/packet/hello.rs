@@ -108,23 +108,39 @@ impl Hello {
         let body = if major == VERSION_MAJOR { Some(parse_body(&mut f)?) } else { None };
         f.is_whole().then_some(Self { head, body })
     }
+}
 
-    /// Appends the whole packet.
-    #[inline(never)]
-    pub(super) fn emit(&self, w: &mut Writer<'_>) -> Result<(), Full> {
-        let mut bytes = [0; HEAD_LEN];
-        let mut head = Writer::new(&mut bytes);
-        let [m0, m1] = MAGIC;
-        let flags = if self.head.done { DONE } else { 0 };
-        head.bytes(&[kind::HELLO, m0, m1, self.head.major, self.head.minor, flags])?;
-        head.u64(self.head.nonce)?;
-        head.u64(self.head.echo)?;
-        w.bytes(&bytes)?;
-        w.u32(crc32c(&bytes))?;
-        match &self.body {
-            Some(body) => emit_body(body, w),
-            None => Ok(()),
-        }
+impl HelloBody {
+    /// What says nothing yet.
+    pub(crate) const NOTHING: Self = Self {
+        name: String::new(),
+        mode: Mode::Fresh,
+        capabilities: 0,
+        frame_max: 0,
+        message_max: 0,
+        requests: 0,
+        ping_ms: 0,
+        silence_ms: 0,
+        resume_s: 0,
+        clock: 0,
+    };
+}
+
+/// Appends a whole HELLO.
+#[inline(never)]
+pub(crate) fn emit_hello(head: &HelloHead, body: Option<&HelloBody>, w: &mut Writer<'_>) -> Result<(), Full> {
+    let mut bytes = [0; HEAD_LEN];
+    let mut first = Writer::new(&mut bytes);
+    let [m0, m1] = MAGIC;
+    let flags = if head.done { DONE } else { 0 };
+    first.bytes(&[kind::HELLO, m0, m1, head.major, head.minor, flags])?;
+    first.u64(head.nonce)?;
+    first.u64(head.echo)?;
+    w.bytes(&bytes)?;
+    w.u32(crc32c(&bytes))?;
+    match body {
+        Some(body) => emit_body(body, w),
+        None => Ok(()),
     }
 }
 
