@@ -331,7 +331,7 @@ fn emit_record(slot: &Slot, number: u16, record: u16, hashed: bool, w: &mut Writ
         return emit_notice(slot, name, w);
     }
     if record & (due::INTENT | due::INTENT_GONE) != 0 {
-        w.u8(INTENT)?;
+        w.put_u8(INTENT);
         let intent = Intent {
             withdrawn,
             reliable: false,
@@ -344,7 +344,7 @@ fn emit_record(slot: &Slot, number: u16, record: u16, hashed: bool, w: &mut Writ
         };
         return emit_intent(&intent, w);
     }
-    w.u8(INTEREST)?;
+    w.put_u8(INTEREST);
     let body = match withdrawn {
         true => InterestBody::Withdrawn,
         false => InterestBody::Declared {

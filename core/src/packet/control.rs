@@ -132,12 +132,13 @@ fn parse<'a>(f: &mut Fields<'a>) -> Control<'a> {
 /// # Errors
 /// [`Full`]: a part may be written.
 pub fn emit_expired(record: &Expired, w: &mut Writer<'_>) -> Result<(), Full> {
-    w.u8(EXPIRED)?;
-    w.varint(record.route.into())?;
-    w.varint(record.messages.into())?;
-    w.varint(record.bytes)?;
-    w.varint(record.expired.into())?;
-    w.varint(record.after.into())
+    w.put_u8(EXPIRED);
+    w.put_varint(record.route.into());
+    w.put_varint(record.messages.into());
+    w.put_varint(record.bytes);
+    w.put_varint(record.expired.into());
+    w.put_varint(record.after.into());
+    w.all()
 }
 
 /// Appends a whole NOTIFY_INTENT.
@@ -145,19 +146,20 @@ pub fn emit_expired(record: &Expired, w: &mut Writer<'_>) -> Result<(), Full> {
 /// # Errors
 /// [`Full`]: a part may be written.
 pub fn emit_notify(hash: u64, status: &NotifyStatus, w: &mut Writer<'_>) -> Result<(), Full> {
-    w.u8(NOTIFY_INTENT)?;
-    w.u64(hash)?;
+    w.put_u8(NOTIFY_INTENT);
+    w.put_u64(hash);
     match *status {
         NotifyStatus::Audience(count) => {
-            w.u8(AUDIENCE)?;
-            w.varint(count)
+            w.put_u8(AUDIENCE);
+            w.put_varint(count);
         }
         NotifyStatus::Conflict { hash, schema } => {
-            w.u8(CONFLICT)?;
-            w.u64(hash)?;
-            w.u32(schema)
+            w.put_u8(CONFLICT);
+            w.put_u64(hash);
+            w.put_u32(schema);
         }
     }
+    w.all()
 }
 
 /// Appends a REQUEST but its payload, which the caller appends then.
@@ -171,11 +173,12 @@ pub fn emit_request_header(
     timeout_ms: u32,
     w: &mut Writer<'_>,
 ) -> Result<(), Full> {
-    w.bytes(&[REQUEST, 0])?;
-    w.varint(id.into())?;
-    w.u64(hash)?;
-    w.varint(room)?;
-    w.varint(timeout_ms)
+    w.put(&[REQUEST, 0]);
+    w.put_varint(id.into());
+    w.put_u64(hash);
+    w.put_varint(room);
+    w.put_varint(timeout_ms);
+    w.all()
 }
 
 /// Appends a RESULT but its payload, which the caller appends then.
@@ -183,9 +186,10 @@ pub fn emit_request_header(
 /// # Errors
 /// [`Full`]: a part may be written.
 pub fn emit_result_header(id: u16, code: u32, w: &mut Writer<'_>) -> Result<(), Full> {
-    w.bytes(&[RESULT, 0])?;
-    w.varint(id.into())?;
-    w.varint(code)
+    w.put(&[RESULT, 0]);
+    w.put_varint(id.into());
+    w.put_varint(code);
+    w.all()
 }
 
 #[cfg(test)]

@@ -129,19 +129,18 @@ impl HelloBody {
 /// Appends a whole HELLO.
 #[inline(never)]
 pub(crate) fn emit_hello(head: &HelloHead, body: Option<&HelloBody>, w: &mut Writer<'_>) -> Result<(), Full> {
-    let mut bytes = [0; HEAD_LEN];
-    let mut first = Writer::new(&mut bytes);
     let [m0, m1] = MAGIC;
     let flags = if head.done { DONE } else { 0 };
-    first.bytes(&[kind::HELLO, m0, m1, head.major, head.minor, flags])?;
-    first.u64(head.nonce)?;
-    first.u64(head.echo)?;
-    w.bytes(&bytes)?;
-    w.u32(crc32c(&bytes))?;
-    match body {
-        Some(body) => emit_body(body, w),
-        None => Ok(()),
+    let before = w.len();
+    w.put(&[kind::HELLO, m0, m1, head.major, head.minor, flags]);
+    w.put_u64(head.nonce);
+    w.put_u64(head.echo);
+    let check = crc32c(w.written().get(before..).unwrap_or_default());
+    w.put_u32(check);
+    if let Some(body) = body {
+        emit_body(body, w);
     }
+    w.all()
 }
 
 fn parse_body(f: &mut Fields<'_>) -> Option<HelloBody> {
@@ -184,27 +183,26 @@ fn parse_name(f: &mut Fields<'_>) -> Option<String<NAME_MAX>> {
     (len <= NAME_MAX).then(String::new)
 }
 
-fn emit_body(body: &HelloBody, w: &mut Writer<'_>) -> Result<(), Full> {
-    w.u8(body.name.len() as u8)?;
-    w.bytes(body.name.as_bytes())?;
-    w.u8(match body.mode {
+fn emit_body(body: &HelloBody, w: &mut Writer<'_>) {
+    w.put_u8(body.name.len() as u8);
+    w.put(body.name.as_bytes());
+    w.put_u8(match body.mode {
         Mode::Fresh => 0,
         Mode::Resume { .. } => RESUME | RESUME_LEN << MODE_LEN_SHIFT,
         Mode::Probe => PROBE,
-    })?;
-    w.varint(body.capabilities.min(CAPABILITIES_MAX))?;
-    w.varint(body.frame_max.min(FRAME_MAX))?;
-    w.varint(body.message_max.min(MESSAGE_MAX))?;
-    w.u8(body.requests)?;
-    w.varint(body.ping_ms.min(MS_MAX))?;
-    w.varint(body.silence_ms.min(MS_MAX))?;
-    w.varint(body.resume_s.min(RESUME_MAX))?;
-    w.u64(body.clock)?;
+    });
+    w.put_varint(body.capabilities.min(CAPABILITIES_MAX));
+    w.put_varint(body.frame_max.min(FRAME_MAX));
+    w.put_varint(body.message_max.min(MESSAGE_MAX));
+    w.put_u8(body.requests);
+    w.put_varint(body.ping_ms.min(MS_MAX));
+    w.put_varint(body.silence_ms.min(MS_MAX));
+    w.put_varint(body.resume_s.min(RESUME_MAX));
+    w.put_u64(body.clock);
     if let Mode::Resume { session, next } = body.mode {
-        w.u32(session)?;
-        w.u16(next)?;
+        w.put_u32(session);
+        w.put(&next.to_le_bytes());
     }
-    Ok(())
 }
 
 #[cfg(test)]

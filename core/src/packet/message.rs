@@ -67,8 +67,8 @@ pub fn emit_best_effort_header(
     payload_len: usize,
     last: bool,
 ) -> Result<(), Full> {
-    w.u8(BEST_EFFORT | flag(BEST_EFFORT_LENGTH, !last) | count & COUNT_MASK)?;
-    w.varint(route.into())?;
+    w.put_u8(BEST_EFFORT | flag(BEST_EFFORT_LENGTH, !last) | count & COUNT_MASK);
+    w.put_varint(route.into());
     emit_length(w, payload_len, last)
 }
 
@@ -86,11 +86,11 @@ pub fn emit_reliable_header(
     last: bool,
 ) -> Result<(), Full> {
     let near = distance.min(DISTANCE_MASK.into()) as u8;
-    w.u8(RELIABLE | flag(RELIABLE_LENGTH, !last) | near)?;
-    w.varint(route.into())?;
-    width.write(w, seq)?;
+    w.put_u8(RELIABLE | flag(RELIABLE_LENGTH, !last) | near);
+    w.put_varint(route.into());
+    width.write(w, seq);
     if near == DISTANCE_MASK {
-        w.varint(distance)?;
+        w.put_varint(distance);
     }
     emit_length(w, payload_len, last)
 }
@@ -157,19 +157,19 @@ impl Extended {
             | flag(FIRST_FLAG, first)
             | flag(LAST_FLAG, end)
             | flag(EXPIRES_FLAG, self.life.is_some());
-        w.bytes(&[super::kind::EXTENDED, flags])?;
-        w.varint(self.route.into())?;
+        w.put(&[super::kind::EXTENDED, flags]);
+        w.put_varint(self.route.into());
         if let Some((seq, distance)) = self.reliable {
-            width.write(w, seq)?;
-            w.varint(distance)?;
+            width.write(w, seq);
+            w.put_varint(distance);
         }
-        w.u8(self.number)?;
+        w.put_u8(self.number);
         if let Some(life) = self.life {
-            w.varint(life)?;
+            w.put_varint(life);
         }
         if let Some((offset, total)) = self.part {
-            w.varint(offset)?;
-            w.varint(total)?;
+            w.put_varint(offset);
+            w.put_varint(total);
         }
         emit_length(w, payload_len, last)
     }
@@ -201,7 +201,10 @@ pub(super) fn parse_extended<'a>(f: &mut Fields<'a>, width: SeqWidth) -> Option<
 }
 
 fn emit_length(w: &mut Writer<'_>, payload_len: usize, last: bool) -> Result<(), Full> {
-    if last { Ok(()) } else { w.varint(payload_len as u32) }
+    if !last {
+        w.put_varint(payload_len as u32);
+    }
+    w.all()
 }
 
 const fn flag(bit: u8, set: bool) -> u8 {

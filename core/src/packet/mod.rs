@@ -78,10 +78,10 @@ impl SeqWidth {
         }
     }
 
-    fn write(self, w: &mut Writer<'_>, seq: u32) -> Result<(), Full> {
+    fn write(self, w: &mut Writer<'_>, seq: u32) {
         match self {
-            Self::One => w.u8(seq as u8),
-            Self::Four => w.u32(seq),
+            Self::One => w.put_u8(seq as u8),
+            Self::Four => w.put_u32(seq),
         }
     }
 }
@@ -175,40 +175,41 @@ impl<'a> Packet<'a> {
     /// Appends a packet that is no message: the payloads of those come from a store, and the endpoint emits them piecewise.
     pub(crate) fn emit_report(&self, w: &mut Writer<'_>, width: SeqWidth) -> Result<(), Full> {
         match *self {
-            Self::Hello(ref hello) => emit_hello(&hello.head, hello.body.as_ref(), w),
+            Self::Hello(ref hello) => return emit_hello(&hello.head, hello.body.as_ref(), w),
             Self::Ack { next, selective } => {
-                w.u8(kind::ACK)?;
-                width.write(w, next)?;
-                w.varint(selective)
+                w.put_u8(kind::ACK);
+                width.write(w, next);
+                w.put_varint(selective);
             }
             Self::Ping { id, sent } => {
-                w.bytes(&[kind::PING, id])?;
-                w.u32(sent)
+                w.put(&[kind::PING, id]);
+                w.put_u32(sent);
             }
             Self::Pong { id, held, clock, dropped } => {
-                w.bytes(&[kind::PONG, id])?;
-                w.u16(held)?;
-                w.u32(clock)?;
-                w.u16(dropped)
+                let ([a, b], [c, d]) = (held.to_le_bytes(), dropped.to_le_bytes());
+                w.put(&[kind::PONG, id, a, b]);
+                w.put_u32(clock);
+                w.put(&[c, d]);
             }
             Self::Taken { route, messages, bytes } => {
-                w.u8(kind::TAKEN)?;
-                w.varint(route.into())?;
-                w.varint(messages.into())?;
-                w.varint(bytes)
+                w.put_u8(kind::TAKEN);
+                w.put_varint(route.into());
+                w.put_varint(messages.into());
+                w.put_varint(bytes);
             }
             Self::Close { code } => {
-                w.u8(kind::CLOSE)?;
-                w.varint(code)
+                w.put_u8(kind::CLOSE);
+                w.put_varint(code);
             }
             Self::Skip { seq, distance } => {
-                w.u8(kind::SKIP)?;
-                width.write(w, seq)?;
-                w.varint(distance)
+                w.put_u8(kind::SKIP);
+                width.write(w, seq);
+                w.put_varint(distance);
             }
-            Self::BestEffort { .. } | Self::Reliable { .. } | Self::Extended { .. } => Err(Full),
-            Self::Skipped => w.bytes(&[kind::SKIPPED_FIRST, 0]),
+            Self::BestEffort { .. } | Self::Reliable { .. } | Self::Extended { .. } => return Err(Full),
+            Self::Skipped => w.put(&[kind::SKIPPED_FIRST, 0]),
         }
+        w.all()
     }
 }
 

@@ -108,13 +108,15 @@ pub struct Full;
 pub struct Writer<'a> {
     out: &'a mut [u8],
     len: usize,
+    /// Something that was [put](Self::put) did not fit.
+    full: bool,
 }
 
 impl<'a> Writer<'a> {
     /// Writes `out` from the beginning.
     #[must_use]
     pub const fn new(out: &'a mut [u8]) -> Self {
-        Self { out, len: 0 }
+        Self { out, len: 0, full: false }
     }
 
     /// Appends a byte.
@@ -185,6 +187,42 @@ impl<'a> Writer<'a> {
         Ok(())
     }
 
+    /// Appends `bytes`, unless something did not fit before: that is asked once, at the end, since a function that asks
+    /// each time is half as large again on a microcontroller.
+    #[inline(never)]
+    pub(crate) fn put(&mut self, bytes: &[u8]) {
+        self.full = self.full || self.bytes(bytes).is_err();
+    }
+
+    /// The same with a byte.
+    #[inline(never)]
+    pub(crate) fn put_u8(&mut self, value: u8) {
+        self.put(&[value]);
+    }
+
+    /// The same with 4 bytes.
+    #[inline(never)]
+    pub(crate) fn put_u32(&mut self, value: u32) {
+        self.put(&value.to_le_bytes());
+    }
+
+    /// The same with 8 bytes.
+    #[inline(never)]
+    pub(crate) fn put_u64(&mut self, value: u64) {
+        self.put(&value.to_le_bytes());
+    }
+
+    /// The same with a varint.
+    #[inline(never)]
+    pub(crate) fn put_varint(&mut self, value: u32) {
+        self.full = self.full || self.varint(value).is_err();
+    }
+
+    /// Whether all that was put did fit.
+    pub(crate) const fn all(&self) -> Result<(), Full> {
+        if self.full { Err(Full) } else { Ok(()) }
+    }
+
     /// How many bytes are written.
     #[must_use]
     pub const fn len(&self) -> usize {
@@ -208,6 +246,7 @@ impl<'a> Writer<'a> {
         if len < self.len {
             self.len = len;
         }
+        self.full = false;
     }
 
     /// What is written.

@@ -140,23 +140,22 @@ fn parse_extension(f: &mut Fields<'_>, flags: u8) -> (u32, u32) {
     (ttl_ms, schema)
 }
 
-fn emit_extension(ttl_ms: u32, schema: u32, w: &mut Writer<'_>) -> Result<(), Full> {
+fn emit_extension(ttl_ms: u32, schema: u32, w: &mut Writer<'_>) {
     if (ttl_ms | schema) == 0 {
-        return Ok(());
+        return;
     }
     let ttl_len = varint_len(ttl_ms) as u8;
     let ttl_entry = if ttl_ms == 0 { 0 } else { 2 + ttl_len };
     let schema_entry = if schema == 0 { 0 } else { 2 + 4 };
-    w.u8(ttl_entry + schema_entry)?;
+    w.put_u8(ttl_entry + schema_entry);
     if ttl_ms != 0 {
-        w.bytes(&[TAG_TTL, ttl_len])?;
-        w.varint(ttl_ms)?;
+        w.put(&[TAG_TTL, ttl_len]);
+        w.put_varint(ttl_ms);
     }
     if schema != 0 {
-        w.bytes(&[TAG_SCHEMA, 4])?;
-        w.u32(schema)?;
+        w.put(&[TAG_SCHEMA, 4]);
+        w.put_u32(schema);
     }
-    Ok(())
 }
 
 const fn flag(bit: u8, set: bool) -> u8 {
@@ -168,15 +167,18 @@ const fn flag(bit: u8, set: bool) -> u8 {
 /// # Errors
 /// [`Full`]: a part may be written; [`Writer::truncate`] takes it back.
 pub fn emit_intent(intent: &Intent<'_>, w: &mut Writer<'_>) -> Result<(), Full> {
-    w.u8(flag(WITHDRAWN, intent.withdrawn)
-        | flag(RELIABLE, intent.reliable)
-        | (intent.priority as u8) << PRIORITY_SHIFT
-        | flag(SERVICE, intent.service)
-        | flag(HASHED, intent.name.is_hashed())
-        | flag(ASK, intent.ask)
-        | flag(EXTENSION, (intent.ttl_ms | intent.schema) != 0))?;
-    intent.name.emit(w)?;
-    emit_extension(intent.ttl_ms, intent.schema, w)
+    w.put_u8(
+        flag(WITHDRAWN, intent.withdrawn)
+            | flag(RELIABLE, intent.reliable)
+            | (intent.priority as u8) << PRIORITY_SHIFT
+            | flag(SERVICE, intent.service)
+            | flag(HASHED, intent.name.is_hashed())
+            | flag(ASK, intent.ask)
+            | flag(EXTENSION, (intent.ttl_ms | intent.schema) != 0),
+    );
+    intent.name.emit(w);
+    emit_extension(intent.ttl_ms, intent.schema, w);
+    w.all()
 }
 
 /// Appends an interest, without the kind of the record.
@@ -184,26 +186,24 @@ pub fn emit_intent(intent: &Intent<'_>, w: &mut Writer<'_>) -> Result<(), Full> 
 /// # Errors
 /// [`Full`]: a part may be written; [`Writer::truncate`] takes it back.
 pub fn emit_interest(interest: &Interest<'_>, w: &mut Writer<'_>) -> Result<(), Full> {
-    let ask = flag(ASK, interest.ask);
-    let counts = |w: &mut Writer<'_>| {
-        w.varint(interest.number.into())?;
-        w.varint(interest.messages.into())?;
-        w.varint(interest.bytes)
-    };
-    match interest.body {
-        InterestBody::Withdrawn => {
-            w.u8(WITHDRAWN | ask)?;
-            counts(w)
-        }
-        InterestBody::Declared { window, backlog, name, ttl_ms, schema } => {
-            w.u8(flag(HASHED, name.is_hashed()) | ask | flag(EXTENSION, (ttl_ms | schema) != 0))?;
-            counts(w)?;
-            w.varint(window)?;
-            w.varint(backlog)?;
-            name.emit(w)?;
-            emit_extension(ttl_ms, schema, w)
-        }
+    let flags = flag(ASK, interest.ask)
+        | match interest.body {
+            InterestBody::Withdrawn => WITHDRAWN,
+            InterestBody::Declared { name, ttl_ms, schema, .. } => {
+                flag(HASHED, name.is_hashed()) | flag(EXTENSION, (ttl_ms | schema) != 0)
+            }
+        };
+    w.put_u8(flags);
+    w.put_varint(interest.number.into());
+    w.put_varint(interest.messages.into());
+    w.put_varint(interest.bytes);
+    if let InterestBody::Declared { window, backlog, name, ttl_ms, schema } = interest.body {
+        w.put_varint(window);
+        w.put_varint(backlog);
+        name.emit(w);
+        emit_extension(ttl_ms, schema, w);
     }
+    w.all()
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@
 //! Whether the route is known is not in here.
 
 use crate::route::{PREFIX_MAX, ROUTE_TEXT_MAX, RouteName, hash32_of, is_path, is_type};
-use crate::wire::{Fields, Full, Writer};
+use crate::wire::{Fields, Writer};
 
 /// A route name as it travels: bytes, for nothing here needs to show them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,18 +57,18 @@ impl<'a> WireName<'a> {
             .then_some(Self::Plain { type_name, path })
     }
 
-    pub(super) fn emit(&self, w: &mut Writer<'_>) -> Result<(), Full> {
+    pub(super) fn emit(&self, w: &mut Writer<'_>) {
         match *self {
             Self::Plain { type_name, path } => {
-                w.varint((type_name.len() + 1 + path.len()) as u32)?;
-                w.bytes(type_name)?;
-                w.u8(b'@')?;
-                w.bytes(path)
+                w.put_varint((type_name.len() + 1 + path.len()) as u32);
+                w.put(type_name);
+                w.put_u8(b'@');
+                w.put(path);
             }
             Self::Hashed { hash, prefix } => {
-                w.u64(hash)?;
-                w.varint(prefix.len() as u32)?;
-                w.bytes(prefix)
+                w.put_u64(hash);
+                w.put_varint(prefix.len() as u32);
+                w.put(prefix);
             }
         }
     }
