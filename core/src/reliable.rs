@@ -345,6 +345,7 @@ pub enum Arrival {
 
 /// The receiving half. Bit `i` of a bit set is the packet `expected + 1 + i`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[repr(align(8))]
 pub struct Receiver {
     mask: u32,
     /// The first that is not stored.

@@ -22,16 +22,18 @@ impl Core {
         };
         match control {
             Control::Intents(_) if !capability::RECEIVE => {}
-            Control::Intents(intents) => {
-                for intent in intents {
-                    let Ok(intent) = intent else { return self.malformed_news() };
-                    self.on_intent(t, &intent, now);
+            Control::Intents(mut intents) => {
+                while let Some(fields) = intents.fields() {
+                    let intent = Intent::parse(fields);
+                    let Some(intent) = &intent else { return self.malformed_news() };
+                    self.on_intent(t, intent, now);
                 }
             }
-            Control::Interests(interests) => {
-                for interest in interests {
-                    let Ok(interest) = interest else { return self.malformed_news() };
-                    self.on_interest(t, &interest, now);
+            Control::Interests(mut interests) => {
+                while let Some(fields) = interests.fields() {
+                    let interest = Interest::parse(fields);
+                    let Some(interest) = &interest else { return self.malformed_news() };
+                    self.on_interest(t, interest, now);
                 }
             }
             Control::NotifyIntent { hash, status } => {

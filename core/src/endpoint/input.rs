@@ -164,7 +164,8 @@ impl Core {
     }
 
     fn on_hello_frame(&mut self, t: &mut Tables<'_>, packets: &[u8], now: Instant) -> bool {
-        let Some(hello) = Hello::parse(packets) else {
+        let hello = Hello::parse(packets);
+        let Some(hello) = &hello else {
             self.on_malformed();
             return false;
         };
@@ -182,16 +183,16 @@ impl Core {
             Outcome::Loopback if self.is_loopback => return false,
             Outcome::Loopback => self.on_loopback(now),
             Outcome::VersionMismatch { theirs } => self.on_version_mismatch(t, theirs),
-            Outcome::Established => self.on_established(t, &hello, now),
+            Outcome::Established => self.on_established(t, hello, now),
             Outcome::Replaced { .. } if hello.body.as_ref().is_some_and(|body| self.resumes(body)) => {
-                self.on_established(t, &hello, now);
+                self.on_established(t, hello, now);
             }
             Outcome::Replaced { restarted } => {
                 self.lose_session(
                     t,
                     if restarted { LostReason::PeerRestarted } else { LostReason::SessionLost },
                 );
-                self.on_established(t, &hello, now);
+                self.on_established(t, hello, now);
             }
         }
         true

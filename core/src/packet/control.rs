@@ -12,6 +12,7 @@ pub use list::{Intents, Interests};
 pub use name::WireName;
 
 use super::Malformed;
+use crate::capability;
 use crate::wire::{Fields, Full, Writer};
 
 /// One intent.
@@ -61,7 +62,7 @@ pub enum Control<'a> {
     /// Of the messages that have left the reader of a route, the last `after` were taken; before them `expired` were
     /// discarded unread.
     Expired(Expired),
-    /// A record of a later version: ignored.
+    /// A record of a later version, or of what this build leaves out: ignored.
     Unknown,
 }
 
@@ -91,7 +92,7 @@ impl<'a> Control<'a> {
 fn parse<'a>(f: &mut Fields<'a>) -> Control<'a> {
     let kind = f.u8();
     match kind {
-        INTENT | INTENTS => Control::Intents(Intents::new(*f, kind == INTENT)),
+        INTENT | INTENTS if capability::RECEIVE => Control::Intents(Intents::new(*f, kind == INTENT)),
         INTEREST | INTERESTS => Control::Interests(Interests::new(*f, kind == INTEREST)),
         NOTIFY_INTENT => {
             let hash = f.u64();
@@ -102,7 +103,7 @@ fn parse<'a>(f: &mut Fields<'a>) -> Control<'a> {
             };
             Control::NotifyIntent { hash, status }
         }
-        REQUEST => {
+        REQUEST if capability::REQUESTS => {
             f.u8();
             Control::Request {
                 id: f.varint16(),
@@ -112,11 +113,11 @@ fn parse<'a>(f: &mut Fields<'a>) -> Control<'a> {
                 payload: f.rest(),
             }
         }
-        RESULT => {
+        RESULT if capability::REQUESTS => {
             f.u8();
             Control::Result { id: f.varint16(), code: f.varint(), payload: f.rest() }
         }
-        EXPIRED => Control::Expired(Expired {
+        EXPIRED if capability::RELIABLE && capability::EXPIRY => Control::Expired(Expired {
             route: f.varint16(),
             messages: f.varint16(),
             bytes: f.varint(),

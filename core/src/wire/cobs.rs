@@ -11,6 +11,7 @@ use core::ffi::CStr;
 use core::ops::Range;
 
 use super::cursor::copy;
+use crate::capability;
 
 /// The longest run that one code byte covers.
 const RUN_MAX: usize = 254;
@@ -152,6 +153,9 @@ impl Decoder {
 /// Where the first zero is.
 #[must_use]
 pub fn find_zero(bytes: &[u8]) -> Option<usize> {
+    if !capability::STORE {
+        return bytes.iter().position(|byte| *byte == 0);
+    }
     // The one way to the search that `core` has, word by word.
     Some(CStr::from_bytes_until_nul(bytes).ok()?.count_bytes())
 }

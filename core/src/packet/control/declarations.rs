@@ -54,7 +54,7 @@ pub struct Intent<'a> {
 }
 
 impl<'a> Intent<'a> {
-    pub(super) fn parse(f: &mut Fields<'a>) -> Option<Self> {
+    pub(crate) fn parse(f: &mut Fields<'a>) -> Option<Self> {
         let flags = f.u8();
         let name = WireName::parse(f, flags & HASHED != 0)?;
         let (ttl_ms, schema) = parse_extension(f, flags);
@@ -103,7 +103,7 @@ pub enum InterestBody<'a> {
 }
 
 impl<'a> Interest<'a> {
-    pub(super) fn parse(f: &mut Fields<'a>) -> Option<Self> {
+    pub(crate) fn parse(f: &mut Fields<'a>) -> Option<Self> {
         let flags = f.u8();
         let (number, messages, bytes) = (f.varint16(), f.varint16(), f.varint());
         let body = if flags & WITHDRAWN != 0 {

@@ -11,19 +11,37 @@ use crate::wire::Fields;
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct List<'a> {
     rest: Fields<'a>,
-    /// Whether at least one must follow, and only the first counts: the single forms.
-    single: bool,
+    turn: Turn,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Turn {
+    /// At least one must follow, and only the first counts: the single forms.
+    Single,
+    Many,
+    Ended,
 }
 
 impl<'a> List<'a> {
-    fn next<T>(&mut self, parse: fn(&mut Fields<'a>) -> Option<T>) -> Option<Result<T, Malformed>> {
-        let single = core::mem::take(&mut self.single);
-        if self.rest.is_empty() && !single {
-            return None;
+    const fn new(rest: Fields<'a>, single: bool) -> Self {
+        Self { rest, turn: if single { Turn::Single } else { Turn::Many } }
+    }
+
+    /// Where the next one is read, if there is one.
+    fn next(&mut self) -> Option<&mut Fields<'a>> {
+        match self.turn {
+            Turn::Ended => return None,
+            Turn::Single => self.turn = Turn::Ended,
+            Turn::Many if self.rest.is_empty() => return None,
+            Turn::Many => {}
         }
-        let item = parse(&mut self.rest).ok_or(Malformed);
-        if single || item.is_err() {
-            self.rest = Fields::new(&[]);
+        Some(&mut self.rest)
+    }
+
+    fn iterate<T>(&mut self, parse: fn(&mut Fields<'a>) -> Option<T>) -> Option<Result<T, Malformed>> {
+        let item = parse(self.next()?).ok_or(Malformed);
+        if item.is_err() {
+            self.turn = Turn::Ended;
         }
         Some(item)
     }
@@ -35,7 +53,12 @@ pub struct Intents<'a>(List<'a>);
 
 impl<'a> Intents<'a> {
     pub(super) const fn new(rest: Fields<'a>, single: bool) -> Self {
-        Self(List { rest, single })
+        Self(List::new(rest, single))
+    }
+
+    /// Where the next intent is read, if there is one: for who moves none of them.
+    pub(crate) fn fields(&mut self) -> Option<&mut Fields<'a>> {
+        self.0.next()
     }
 }
 
@@ -43,7 +66,7 @@ impl<'a> Iterator for Intents<'a> {
     type Item = Result<Intent<'a>, Malformed>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        self.0.next(Intent::parse)
+        self.0.iterate(Intent::parse)
     }
 }
 
@@ -53,7 +76,12 @@ pub struct Interests<'a>(List<'a>);
 
 impl<'a> Interests<'a> {
     pub(super) const fn new(rest: Fields<'a>, single: bool) -> Self {
-        Self(List { rest, single })
+        Self(List::new(rest, single))
+    }
+
+    /// Where the next interest is read, if there is one: for who moves none of them.
+    pub(crate) fn fields(&mut self) -> Option<&mut Fields<'a>> {
+        self.0.next()
     }
 }
 
@@ -61,6 +89,6 @@ impl<'a> Iterator for Interests<'a> {
     type Item = Result<Interest<'a>, Malformed>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        self.0.next(Interest::parse)
+        self.0.iterate(Interest::parse)
     }
 }
