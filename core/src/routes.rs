@@ -12,7 +12,7 @@ use crate::inbox::Region;
 use crate::limits::{MESSAGE_COST, WINDOW_MAX};
 use crate::log::log;
 use crate::outbox::Queue;
-use crate::packet::control::{Expired, Intent, Priority, WireName};
+use crate::packet::control::{Expired, Intent, WireName};
 use crate::route::RouteName;
 use crate::tickets::Tickets;
 use crate::time::Instant;
@@ -230,15 +230,6 @@ impl Slot {
     /// Largest payload that the peer's window allows at all.
     pub(crate) const fn largest_payload(&self) -> usize {
         (self.window as usize).saturating_sub(MESSAGE_COST)
-    }
-
-    pub(crate) fn priority(&self) -> Priority {
-        match self.priority {
-            0 => Priority::Background,
-            1 => Priority::Normal,
-            2 => Priority::High,
-            _ => Priority::Urgent,
-        }
     }
 
     /// A session has begun: nothing is known of the peer, everything is to be declared.
@@ -516,10 +507,20 @@ impl Slot {
             && (self.local & local::TICKETS == 0 || !self.tickets.has_news())
     }
 
+    /// Forgets all but how often it was used.
+    #[inline(never)]
+    pub(crate) fn clear(&mut self) {
+        let (generation, turn) = (self.generation, self.turn);
+        *self = const { Self::EMPTY };
+        self.generation = generation;
+        self.turn = turn;
+    }
+
     /// Frees the place if nothing holds it. The inbox must have been given back.
     pub(crate) fn settle(&mut self) {
         if self.name.is_some() && self.is_done() {
-            *self = Self { generation: self.generation.wrapping_add(1), turn: self.turn, ..Self::EMPTY };
+            self.clear();
+            self.generation = self.generation.wrapping_add(1);
         }
     }
 }
@@ -597,7 +598,8 @@ pub(crate) fn place(routes: &mut [Slot], name: &'static RouteName) -> Result<(us
     }
     let free = routes.iter_mut().enumerate().find(|(_, slot)| slot.name.is_none());
     let (index, slot) = free.ok_or(DeclareError::TableFull { limit })?;
-    *slot = Slot { generation: slot.generation, turn: slot.turn, name: Some(name), ..Slot::EMPTY };
+    slot.clear();
+    slot.name = Some(name);
     Ok((index, true))
 }
 

@@ -8,6 +8,7 @@
 //! this module is `stored`, for builds that send more.
 
 use super::config::PublishOptions;
+use super::declaration::{emit_declaration, emit_notice};
 use super::state::{Core, Phase};
 use super::stats::count;
 use super::storage::Tables;
@@ -17,13 +18,9 @@ use crate::lane::{Lane, Waiting};
 use crate::limiter::{self, Direction};
 use crate::log::log;
 use crate::message::EncodeError;
-use crate::packet::control::{
-    INTENT, INTEREST, Intent, Interest, InterestBody, NotifyStatus, WireName, emit_intent, emit_interest,
-    emit_notify,
-};
+use crate::packet::control::{INTENT, INTEREST};
 use crate::packet::{best_effort_len, emit_best_effort_header, emit_reliable_header};
 use crate::queue::Sink;
-use crate::route::RouteName;
 use crate::routes::{self, Slot, due, local, peer};
 use crate::time::Instant;
 use crate::timers::{Soonest, Timer};
@@ -322,48 +319,9 @@ const fn records_due(slot: &Slot) -> u16 {
 
 /// Appends a control record about a place; `hashed`: without the text of its name.
 fn emit_record(slot: &Slot, number: u16, record: u16, hashed: bool, w: &mut Writer<'_>) -> Result<(), Full> {
-    let name = slot.name.ok_or(Full)?;
-    let withdrawn = record & (due::INTENT_GONE | due::INTEREST_GONE) != 0;
-    let wire_name = if hashed || withdrawn { WireName::hash_of(name) } else { WireName::of(name) };
-    let ask = slot.has(local::ASK);
-    let (ttl_ms, schema) = (slot.ttl_ms, name.schema());
-    if record & due::NOTIFY != 0 {
-        return emit_notice(slot, name, w);
+    if record == due::NOTIFY {
+        return emit_notice(slot, w);
     }
-    if record & (due::INTENT | due::INTENT_GONE) != 0 {
-        w.put_u8(INTENT);
-        let intent = Intent {
-            withdrawn,
-            reliable: false,
-            priority: slot.priority(),
-            service: false,
-            ask,
-            name: wire_name,
-            ttl_ms,
-            schema,
-        };
-        return emit_intent(&intent, w);
-    }
-    w.put_u8(INTEREST);
-    let body = match withdrawn {
-        true => InterestBody::Withdrawn,
-        false => InterestBody::Declared {
-            window: slot.inbox.capacity() as u32,
-            backlog: slot.old,
-            name: wire_name,
-            ttl_ms,
-            schema,
-        },
-    };
-    emit_interest(&Interest { number, ask, messages: slot.messages, bytes: slot.taken, body }, w)
-}
-
-/// Appends a NOTIFY_INTENT about a place.
-pub(super) fn emit_notice(slot: &Slot, name: &RouteName, w: &mut Writer<'_>) -> Result<(), Full> {
-    if slot.peer_has(peer::CONFLICT) {
-        let declared = u64::from(name.path_hash()) << 32 | u64::from(slot.theirs);
-        let status = NotifyStatus::Conflict { hash: name.hash(), schema: name.schema() };
-        return emit_notify(declared, &status, w);
-    }
-    emit_notify(name.hash(), &NotifyStatus::Audience(u32::from(slot.has(local::INTEREST))), w)
+    w.put_u8(if record & (due::INTENT | due::INTENT_GONE) != 0 { INTENT } else { INTEREST });
+    emit_declaration(slot, number, record, hashed, w)
 }

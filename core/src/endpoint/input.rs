@@ -116,7 +116,9 @@ impl Core {
         let mut fields = Fields::new(packets);
         let mut news = false;
         while !fields.is_empty() {
-            let Some(packet) = Packet::parse_next(&mut fields, width) else {
+            let packet = Packet::parse_next(&mut fields, width);
+            // By reference: it is not small.
+            let Some(packet) = &packet else {
                 self.on_malformed();
                 break;
             };
@@ -130,7 +132,7 @@ impl Core {
             if late && only_now {
                 continue;
             }
-            news |= self.on_packet(t, &packet, now);
+            news |= self.on_packet(t, packet, now);
             if self.phase != Phase::Established {
                 break;
             }

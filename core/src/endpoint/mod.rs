@@ -9,6 +9,7 @@
 mod commands;
 mod config;
 mod control;
+mod declaration;
 mod input;
 mod messages;
 mod output;

@@ -19,7 +19,6 @@ use crate::packet::HelloBody;
 use crate::ping::Ping;
 use crate::reliable::{Receiver, Sender};
 use crate::results::{Call, Served};
-use crate::routes::Slot;
 use crate::rto::Rto;
 use crate::sizing::Sizing;
 use crate::time::{Duration, Instant};
@@ -263,9 +262,9 @@ impl Core {
         // A constant, so that it is zeroed where it lies: made here it would be built on the stack, and copied.
         *self = const { Self::new() };
         for slot in t.routes.iter_mut() {
-            let generation = slot.generation.wrapping_add(1);
-            *slot = const { Slot::EMPTY };
-            slot.generation = generation;
+            slot.clear();
+            slot.turn = 0;
+            slot.generation = slot.generation.wrapping_add(1);
         }
         if capability::REQUESTS {
             t.calls.fill(Call::EMPTY);

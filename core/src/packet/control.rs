@@ -3,13 +3,14 @@
 //! Invariant: a record or declaration that exists is complete, and each name in it is a valid route name.
 //! Which declarations stand, and what a request is answered, is not in here.
 
-mod declarations;
+pub(crate) mod declarations;
 mod list;
 mod name;
 
 pub use declarations::{Intent, Interest, InterestBody, Priority, emit_intent, emit_interest};
 pub use list::{Intents, Interests};
 pub use name::WireName;
+pub(crate) use name::emit_name;
 
 use super::Malformed;
 use crate::capability;

@@ -8,19 +8,17 @@
 use super::choice::RELIABLE_OVERHEAD;
 use crate::blocks::Chain;
 use crate::capability;
+use crate::endpoint::declaration::{emit_declaration, emit_notice};
 use crate::endpoint::state::Core;
 use crate::endpoint::storage::Tables;
 use crate::limits::CONTROL_HEADER_MAX;
 use crate::message::EncodeError;
 use crate::outbox::{Class, NO_SLOT, Outbox, Record, flag};
-use crate::packet::control::{
-    INTENT, INTENTS, INTEREST, INTERESTS, Intent, Interest, InterestBody, NotifyStatus, WireName,
-    emit_expired, emit_intent, emit_interest, emit_notify, emit_result_header,
-};
+use crate::packet::control::{INTENT, INTENTS, INTEREST, INTERESTS, emit_expired, emit_result_header};
 use crate::queue::Sink;
 use crate::results::ServedState;
 use crate::route::ROUTE_TEXT_MAX;
-use crate::routes::{self, Slot, due, local, peer};
+use crate::routes::{self, Slot, due, local};
 use crate::time::Instant;
 use crate::wire::{Full, Writer};
 
@@ -140,43 +138,17 @@ impl Core {
 
     fn derive_gone(&mut self, t: &mut Tables<'_>) -> bool {
         for index in 0..t.routes.len() {
-            let Some(slot) = t.routes.get(index).copied() else { continue };
-            let mut buffer = [0; 32];
-            if slot.is_due(due::INTENT_GONE)
-                && let Some(name) = slot.name
-            {
-                let name = WireName::hash_of(name);
-                let intent = Intent {
-                    withdrawn: true,
-                    reliable: false,
-                    priority: slot.priority(),
-                    service: false,
-                    ask: false,
-                    name,
-                    ttl_ms: 0,
-                    schema: 0,
-                };
-                let mut w = Writer::new(&mut buffer);
-                if emit_intent(&intent, &mut w).is_ok()
-                    && !self.push_control(t, (NO_SLOT, 0), [&[INTENT], w.written()])
-                {
+            let Some(slot) = t.routes.get(index) else { continue };
+            if slot.is_due(due::INTENT_GONE) {
+                if !self.push_gone(t, index, (due::INTENT_GONE, INTENT), NO_SLOT) {
                     return false;
                 }
                 self.clear_due(t, index, due::INTENT_GONE, 0);
             }
             // What was discarded is told first.
+            let Some(slot) = t.routes.get(index) else { continue };
             if slot.is_due(due::INTEREST_GONE) && !slot.is_due(due::EXPIRED) {
-                let interest = Interest {
-                    number: routes::number_of(t.routes, index),
-                    ask: false,
-                    messages: slot.messages,
-                    bytes: slot.taken,
-                    body: InterestBody::Withdrawn,
-                };
-                let mut w = Writer::new(&mut buffer);
-                if emit_interest(&interest, &mut w).is_ok()
-                    && !self.push_control(t, (index as u16, ABOUT_WITHDRAWAL), [&[INTEREST], w.written()])
-                {
+                if !self.push_gone(t, index, (due::INTEREST_GONE, INTEREST), index as u16) {
                     return false;
                 }
                 self.clear_due(t, index, due::INTEREST_GONE | due::ADVERTISED | due::TAKEN, due::RESTING);
@@ -187,6 +159,16 @@ impl Core {
             Self::settle(t, index);
         }
         true
+    }
+
+    /// Queues the withdrawal of what is declared on a place; false: no room now.
+    fn push_gone(&mut self, t: &mut Tables<'_>, index: usize, (record, kind): (u16, u8), about: u16) -> bool {
+        let Some(slot) = t.routes.get(index) else { return true };
+        let mut buffer = [0; 32];
+        let mut w = Writer::new(&mut buffer);
+        w.put_u8(kind);
+        emit_declaration(slot, routes::number_of(t.routes, index), record, true, &mut w).is_err()
+            || self.push_control(t, (about, ABOUT_WITHDRAWAL), [w.written(), &[]])
     }
 
     fn clear_due(&self, t: &mut Tables<'_>, index: usize, clear: u16, set: u16) {
@@ -210,7 +192,7 @@ impl Core {
                 if wants(slot, kind) {
                     let mut buffer = [0; DECLARATION_MAX];
                     let mut w = Writer::new(&mut buffer);
-                    if emit_declaration(
+                    if emit_within(
                         slot,
                         routes::number_of(t.routes, index),
                         kind,
@@ -256,18 +238,9 @@ impl Core {
     fn derive_notices(&mut self, t: &mut Tables<'_>) -> bool {
         for index in 0..t.routes.len() {
             let Some(slot) = t.routes.get(index).filter(|slot| slot.is_due(due::NOTIFY)) else { continue };
-            let Some(name) = slot.name else { continue };
-            let (declared, status) = if slot.peer_has(peer::CONFLICT) {
-                let declared = u64::from(name.path_hash()) << 32 | u64::from(slot.theirs);
-                (declared, NotifyStatus::Conflict { hash: name.hash(), schema: name.schema() })
-            } else {
-                (name.hash(), NotifyStatus::Audience(u32::from(slot.has(local::INTEREST))))
-            };
             let mut buffer = [0; 32];
             let mut w = Writer::new(&mut buffer);
-            if emit_notify(declared, &status, &mut w).is_ok()
-                && !self.push_control(t, (NO_SLOT, 0), [w.written(), &[]])
-            {
+            if emit_notice(slot, &mut w).is_ok() && !self.push_control(t, (NO_SLOT, 0), [w.written(), &[]]) {
                 return false;
             }
             self.clear_due(t, index, due::NOTIFY, 0);
@@ -305,38 +278,10 @@ const fn wants(slot: &Slot, kind: u16) -> bool {
 }
 
 /// Writes the declaration of a place; with the name hashed, if its text is longer than `max` allows.
-fn emit_declaration(slot: &Slot, number: u16, kind: u16, max: usize, w: &mut Writer<'_>) -> Result<(), Full> {
-    let Some(name) = slot.name else { return Err(Full) };
+fn emit_within(slot: &Slot, number: u16, kind: u16, max: usize, w: &mut Writer<'_>) -> Result<(), Full> {
     for hashed in [false, true] {
-        let wire_name = match hashed {
-            false => WireName::of(name),
-            true => WireName::hash_of(name),
-        };
         w.truncate(0);
-        let ask = slot.has(local::ASK);
-        if kind == due::INTENT {
-            let intent = Intent {
-                withdrawn: false,
-                reliable: slot.has(local::RELIABLE),
-                priority: slot.priority(),
-                service: slot.has(local::SERVICE),
-                ask,
-                name: wire_name,
-                ttl_ms: slot.ttl_ms,
-                schema: name.schema(),
-            };
-            emit_intent(&intent, w)?;
-        } else {
-            let body = InterestBody::Declared {
-                window: slot.inbox.capacity() as u32,
-                backlog: slot.old,
-                name: wire_name,
-                ttl_ms: slot.ttl_ms,
-                schema: name.schema(),
-            };
-            let (messages, bytes) = (slot.messages, slot.taken);
-            emit_interest(&Interest { number, ask, messages, bytes, body }, w)?;
-        }
+        emit_declaration(slot, number, kind, hashed, w)?;
         if w.len() <= max {
             return Ok(());
         }

@@ -6,13 +6,14 @@
 use super::name::WireName;
 use crate::wire::{Fields, Full, Writer, varint_len};
 
-const WITHDRAWN: u8 = 1;
-const RELIABLE: u8 = 1 << 1;
-const PRIORITY_SHIFT: u32 = 2;
-const SERVICE: u8 = 1 << 4;
-const HASHED: u8 = 1 << 5;
-const ASK: u8 = 1 << 6;
-const EXTENSION: u8 = 1 << 7;
+// Flags of declarations.
+pub(crate) const WITHDRAWN: u8 = 1;
+pub(crate) const RELIABLE: u8 = 1 << 1;
+pub(crate) const PRIORITY_SHIFT: u32 = 2;
+pub(crate) const SERVICE: u8 = 1 << 4;
+pub(crate) const HASHED: u8 = 1 << 5;
+pub(crate) const ASK: u8 = 1 << 6;
+pub(crate) const EXTENSION: u8 = 1 << 7;
 
 const TAG_TTL: u8 = 1;
 const TAG_SCHEMA: u8 = 2;
@@ -140,7 +141,7 @@ fn parse_extension(f: &mut Fields<'_>, flags: u8) -> (u32, u32) {
     (ttl_ms, schema)
 }
 
-fn emit_extension(ttl_ms: u32, schema: u32, w: &mut Writer<'_>) {
+pub(crate) fn emit_extension(ttl_ms: u32, schema: u32, w: &mut Writer<'_>) {
     if (ttl_ms | schema) == 0 {
         return;
     }

@@ -80,6 +80,22 @@ impl<'a> WireName<'a> {
     }
 }
 
+/// Appends a name of ours; `hashed`: as its hash and nothing to show. Smaller than by way of a [`WireName`].
+pub(crate) fn emit_name(name: &RouteName, hashed: bool, w: &mut Writer<'_>) {
+    let (type_name, path) = (name.type_name().as_bytes(), name.path().as_bytes());
+    if hashed || name.is_hashed() {
+        let prefix = if hashed { &[] } else { path };
+        w.put_u64(name.hash());
+        w.put_varint(prefix.len() as u32);
+        w.put(prefix);
+    } else {
+        w.put_varint((type_name.len() + 1 + path.len()) as u32);
+        w.put(type_name);
+        w.put_u8(b'@');
+        w.put(path);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
