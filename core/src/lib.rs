@@ -30,7 +30,7 @@
 //!
 //! | floor | modules | |
 //! |---|---|---|
-//! | 6 | [`driver`] | ports on one side, the endpoint on the other |
+//! | 6 | [`driver`] `report` | ports on one side, the endpoint on the other |
 //! | 5 | `endpoint` | where the machines meet |
 //! | 4 | [`broadcast`] [`framing`] [`handshake`] [`reliable`] `routes` `results` `ping` `rto` `sizing` `limiter` `inbox` `outbox` `tickets` | one small machine each |
 //! | 3 | [`packet`] `event` `message` | what travels, what the application sees |
@@ -77,6 +77,8 @@ pub mod packet;
 mod ping;
 mod queue;
 pub mod reliable;
+#[cfg(feature = "stats")]
+pub mod report;
 mod results;
 mod route;
 mod routes;

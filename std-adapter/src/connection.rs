@@ -4,21 +4,23 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use tieline::report::STATS;
 use tieline::{
-    CloseReason, IntentOptions, InterestOptions, Message, Peer, Route, RouteName, RttStats, ServiceOptions,
-    Stats,
+    CloseReason, DecodeError, IntentOptions, InterestOptions, Message, Peer, Route, RouteName, RttStats,
+    ServiceOptions, Stats,
 };
 
 use crate::dialer::Dialer;
 use crate::driver::{Shared, Stop};
 use crate::engine::Engine;
-use crate::error::{Ended, Error};
+use crate::error::{CallError, Ended, Error};
 use crate::events::Events;
 use crate::handles::{
     Caller, Publisher, RawCaller, RawPublisher, RawResponder, RawSubscriber, Responder, Subscriber,
 };
 use crate::options::Options;
 use crate::reception::Reception;
+use crate::stats::{Report, RouteStats};
 
 /// How long to wait, at the most, for the peer to close the line after us.
 const LINGER: Duration = Duration::from_millis(500);
@@ -241,6 +243,27 @@ impl Connection {
     pub fn next_rtt(&self, known: u32, limit: Duration) -> Result<RttStats, Error> {
         let news = |engine: &mut Engine| Some(engine.endpoint.rtt()).filter(|rtt| rtt.samples != known);
         Ok(self.shared().wait(deadline(limit), news)?)
+    }
+
+    /// How this side sees the line, as a snapshot.
+    #[must_use]
+    pub fn report(&self) -> Report {
+        self.shared().lock().endpoint.report()
+    }
+
+    /// How the peer sees the line, as it says itself. Programs answer that, boards if their application does.
+    ///
+    /// # Errors
+    /// [`CallError::NoService`] when the peer does not tell; as any call.
+    pub fn peer_report(&self, limit: Duration) -> Result<Report, CallError> {
+        let answer = self.raw_caller(&STATS).call(&[], limit)?;
+        Report::parse(&answer).ok_or(CallError::Decode(DecodeError))
+    }
+
+    /// What went over each route that has a handle here, and over those whose messages are still under way.
+    #[must_use]
+    pub fn route_stats(&self) -> Vec<RouteStats> {
+        self.shared().lock().route_stats()
     }
 
     /// Counters of the connection.

@@ -15,6 +15,7 @@ use tieline::{ConnectError, Endpoint, LostReason, RouteId, RouteName};
 use crate::error::Ended;
 use crate::event::{Event, Unread};
 use crate::link::Line;
+use crate::stats::{Reporter, Traffic};
 use crate::storage::Boxed;
 use crate::writer::{Rest, Writer};
 
@@ -67,6 +68,7 @@ pub(crate) struct Engine {
     pub(crate) hint: String,
     pub(crate) unread: Unread,
     pub(crate) routes: Vec<Declared>,
+    pub(crate) reporter: Reporter,
 
     /// Absent while there is none.
     pub(crate) line: Option<Arc<Line>>,
@@ -120,7 +122,8 @@ pub(crate) struct Declared {
     pub(crate) name: &'static RouteName,
     /// The kinds of handles that exist for it: [`PUBLISHER`] and so on.
     pub(crate) handles: u8,
-    pub(crate) published: u64,
+    pub(crate) published: Traffic,
+    pub(crate) received: Traffic,
     pub(crate) delivered: u64,
     /// Certainly not delivered.
     pub(crate) not_delivered: u64,
@@ -141,7 +144,8 @@ impl Declared {
             id,
             name,
             handles: 0,
-            published: 0,
+            published: Traffic { messages: 0, bytes: 0 },
+            received: Traffic { messages: 0, bytes: 0 },
             delivered: 0,
             not_delivered: 0,
             in_doubt: 0,
@@ -169,6 +173,7 @@ impl Engine {
             hint: String::new(),
             unread: Unread::default(),
             routes: Vec::new(),
+            reporter: Reporter::default(),
             line: None,
             line_turn: 0,
             in_vain_at: None,
@@ -255,6 +260,7 @@ impl Engine {
             bytes = bytes.get(taken.max(1)..).unwrap_or_default();
             self.digest();
         }
+        self.answer_for_itself();
     }
 }
 

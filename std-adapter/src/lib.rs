@@ -98,6 +98,7 @@ mod opening;
 mod options;
 mod reception;
 mod route;
+mod stats;
 mod storage;
 mod waker;
 mod writer;
@@ -117,6 +118,7 @@ pub use handles::{
 pub use listener::Listener;
 pub use options::{Options, Policy};
 pub use route::route;
+pub use stats::{Report, RouteStats, Traffic};
 pub use tieline::broadcast::{BroadcastStats, Header as BroadcastHeader};
 pub use tieline::{
     self, CloseReason, FailReason, History, IntentOptions, InterestOptions, LostReason, Message, Named, Peer,

@@ -155,6 +155,7 @@ pub(crate) fn begin(origin: Origin, options: Options) -> Result<Connection, Erro
     };
     endpoint.start(config, u64::from_le_bytes(nonce));
     let mut engine = Engine::new(endpoint, outlook);
+    engine.report_to_peer();
     engine.tell_connecting();
     let mut shared = Shared::new(epoch, engine, bell).map_err(system)?;
     let (shared, source) = match origin {

@@ -3,6 +3,7 @@
 use tieline::{Call, Limiter, Parts, Served, Slot, Storage, Tables};
 
 use crate::options::Options;
+use crate::stats;
 
 /// [`Storage`] on the heap.
 #[derive(Debug)]
@@ -20,17 +21,19 @@ impl Boxed {
     pub(crate) fn new(options: &Options) -> Self {
         let frame = options.frame.clamp(tieline::limits::FRAME_MIN, 1 << 20);
         let requests = options.requests.min(255);
+        let routes = options.routes.saturating_add(1).min(u16::MAX as usize - 1);
         // Offsets in the stores have 32 bits.
         let store = |bytes: usize| vec![0; bytes.min(1 << 30)].into_boxed_slice();
         Self {
             frame: store(frame),
-            rx: store(options.receive),
+            // The connection has a service of its own.
+            rx: store(options.receive.saturating_add(stats::ROOM)),
             tx: store(options.transmit),
-            routes: vec![Slot::EMPTY; options.routes.min(u16::MAX as usize - 1)].into(),
+            routes: vec![Slot::EMPTY; routes].into(),
             calls: (0..requests).map(|_| Call::EMPTY).collect(),
             served: (0..requests).map(|_| Served::EMPTY).collect(),
             // Each route may have one each way.
-            limiters: vec![Limiter::EMPTY; 2 * options.routes.min(u16::MAX as usize - 1)].into(),
+            limiters: vec![Limiter::EMPTY; 2 * routes].into(),
         }
     }
 }

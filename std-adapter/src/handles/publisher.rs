@@ -1,12 +1,16 @@
 //! Publishing.
 
+use std::cell::Cell;
 use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tieline::nb;
-use tieline::{IntentOptions, Message, PublishError, PublishOptions, Quality, RouteName, Ticket};
+use tieline::{
+    DecodeError, EncodeError, IntentOptions, Message, PublishError, PublishOptions, Quality, RouteName, Sink,
+    Ticket,
+};
 
 use super::Held;
 use crate::connection::{Inner, deadline};
@@ -59,7 +63,7 @@ impl RawPublisher {
     /// # Errors
     /// [`Error::Publish`], [`Error::TimedOut`], [`Error::Ended`]; the message was not sent.
     pub fn publish(&self, payload: &[u8]) -> Result<(), Error> {
-        self.submit(|engine, id| engine.endpoint.publish(id, payload))
+        self.submit(|engine, id| plain(engine.endpoint.publish(id, payload), payload))
     }
 
     /// As [`publish`](Self::publish), with options: the message may expire. Its time begins when there is room for it.
@@ -68,7 +72,9 @@ impl RawPublisher {
     /// As [`publish`](Self::publish).
     pub fn publish_with(&self, payload: &[u8], options: PublishOptions) -> Result<(), Error> {
         let shared = &self.held.inner.shared;
-        self.submit(|engine, id| engine.endpoint.publish_with(shared.now(), id, payload, options))
+        self.submit(|engine, id| {
+            plain(engine.endpoint.publish_with(shared.now(), id, payload, options), payload)
+        })
     }
 
     /// Sends messages in order, waiting for room where there is none; costs much less than one by one.
@@ -81,7 +87,10 @@ impl RawPublisher {
         let id = self.held.id;
         self.wait(|engine| {
             while let Some(payload) = next {
-                match counted(engine, id, |engine| engine.endpoint.publish(id, payload.as_ref())) {
+                match counted(engine, id, |engine| {
+                    let payload = payload.as_ref();
+                    plain(engine.endpoint.publish(id, payload), payload)
+                }) {
                     Ok(()) => next = rest.next(),
                     Err(nb::Error::WouldBlock) => return None,
                     Err(nb::Error::Other(error)) if self.is_passing(engine, error) => return None,
@@ -97,7 +106,7 @@ impl RawPublisher {
     /// # Errors
     /// [`Error::Publish`], [`Error::Ended`]; the message was not sent.
     pub fn try_publish(&self, payload: &[u8]) -> Result<bool, Error> {
-        self.try_submit(|engine, id| engine.endpoint.publish(id, payload))
+        self.try_submit(|engine, id| plain(engine.endpoint.publish(id, payload), payload))
     }
 
     /// Waits until the peer wants messages of this route.
@@ -140,7 +149,7 @@ impl RawPublisher {
         engine.digest();
         let declared = engine.declared(self.held.id);
         declared.map_or_else(Progress::default, |declared| Progress {
-            published: declared.published,
+            published: declared.published.messages,
             delivered: declared.delivered,
             not_delivered: declared.not_delivered,
             in_doubt: declared.in_doubt,
@@ -165,7 +174,7 @@ impl RawPublisher {
 
     fn submit(
         &self,
-        mut publish: impl FnMut(&mut Engine, tieline::RouteId) -> nb::Result<Option<Ticket>, PublishError>,
+        mut publish: impl FnMut(&mut Engine, tieline::RouteId) -> nb::Result<Published, PublishError>,
     ) -> Result<(), Error> {
         let id = self.held.id;
         self.wait(|engine| match counted(engine, id, |engine| publish(engine, id)) {
@@ -197,7 +206,7 @@ impl RawPublisher {
 
     fn try_submit(
         &self,
-        publish: impl FnOnce(&mut Engine, tieline::RouteId) -> nb::Result<Option<Ticket>, PublishError>,
+        publish: impl FnOnce(&mut Engine, tieline::RouteId) -> nb::Result<Published, PublishError>,
     ) -> Result<bool, Error> {
         let id = self.held.id;
         let mut engine = self.held.inner.shared.lock();
@@ -215,17 +224,59 @@ impl RawPublisher {
     }
 }
 
+/// What was published: its ticket, and how many bytes it has.
+type Published = (Option<Ticket>, usize);
+
+fn plain(
+    published: nb::Result<Option<Ticket>, PublishError>,
+    payload: &[u8],
+) -> nb::Result<Published, PublishError> {
+    published.map(|ticket| (ticket, payload.len()))
+}
+
+/// Publishes a message of which it is not known before how many bytes it has.
+fn sized<T: Message>(
+    message: &T,
+    publish: impl FnOnce(&Measured<'_, T>) -> nb::Result<Option<Ticket>, PublishError>,
+) -> nb::Result<Published, PublishError> {
+    let measured = Measured { message, len: Cell::new(0) };
+    publish(&measured).map(|ticket| (ticket, measured.len.get()))
+}
+
+/// Notes how many bytes a message has when it is encoded.
+struct Measured<'m, T> {
+    message: &'m T,
+    len: Cell<usize>,
+}
+
+impl<T: Message> Message for Measured<'_, T> {
+    const TYPE: &'static str = T::TYPE;
+    const SCHEMA: u32 = T::SCHEMA;
+
+    fn encode(&self, out: &mut Sink<'_>) -> Result<(), EncodeError> {
+        let before = out.len();
+        let encoded = self.message.encode(out);
+        self.len.set(out.len() - before);
+        encoded
+    }
+
+    /// It is only ever sent.
+    fn decode(_: &[u8]) -> Result<Self, DecodeError> {
+        Err(DecodeError)
+    }
+}
+
 /// Publishes and counts.
 fn counted(
     engine: &mut Engine,
     id: tieline::RouteId,
-    publish: impl FnOnce(&mut Engine) -> nb::Result<Option<Ticket>, PublishError>,
+    publish: impl FnOnce(&mut Engine) -> nb::Result<Published, PublishError>,
 ) -> nb::Result<(), PublishError> {
-    let ticket = publish(engine)?;
+    let (ticket, bytes) = publish(engine)?;
     // A sample that is only kept for whoever comes is not on its way.
     let sent = ticket.is_some() || engine.endpoint.has_audience(id);
     if let Some(declared) = engine.declared(id).filter(|_| sent) {
-        declared.published += 1;
+        declared.published.add(bytes);
     }
     Ok(())
 }
@@ -252,7 +303,7 @@ impl<T: Message> Publisher<T> {
     /// # Errors
     /// [`Error::Publish`], [`Error::TimedOut`], [`Error::Ended`]; the message was not sent.
     pub fn publish(&self, message: &T) -> Result<(), Error> {
-        self.raw.submit(|engine, id| engine.endpoint.publish_message(id, message))
+        self.raw.submit(|engine, id| sized(message, |message| engine.endpoint.publish_message(id, message)))
     }
 
     /// As [`publish`](Self::publish), with options: the message may expire. Its time begins when there is room for it.
@@ -261,7 +312,9 @@ impl<T: Message> Publisher<T> {
     /// As [`publish`](Self::publish).
     pub fn publish_with(&self, message: &T, options: PublishOptions) -> Result<(), Error> {
         let shared = &self.raw.held.inner.shared;
-        self.raw.submit(|engine, id| engine.endpoint.publish_message_with(shared.now(), id, message, options))
+        self.raw.submit(|engine, id| {
+            sized(message, |message| engine.endpoint.publish_message_with(shared.now(), id, message, options))
+        })
     }
 
     /// Sends a message if there is room now. Returns whether there was; if not, nothing was kept.
@@ -269,7 +322,8 @@ impl<T: Message> Publisher<T> {
     /// # Errors
     /// [`Error::Publish`], [`Error::Ended`]; the message was not sent.
     pub fn try_publish(&self, message: &T) -> Result<bool, Error> {
-        self.raw.try_submit(|engine, id| engine.endpoint.publish_message(id, message))
+        self.raw
+            .try_submit(|engine, id| sized(message, |message| engine.endpoint.publish_message(id, message)))
     }
 
     /// Waits until the peer wants messages of this route.

@@ -118,7 +118,11 @@ impl RawSubscriber {
     fn next<R>(&self, engine: &mut Engine, read: &mut impl FnMut(&Incoming<'_>) -> R) -> Option<(R, bool)> {
         let message = engine.endpoint.poll_message(Select::Only(self.held.id))?;
         let result = read(&message);
-        engine.taken += message.payload.len() + MESSAGE_COST;
+        let len = message.payload.len();
+        engine.taken += len + MESSAGE_COST;
+        if let Some(declared) = engine.declared(self.held.id) {
+            declared.received.add(len);
+        }
         Some((result, engine.taken >= self.report))
     }
 }
