@@ -20,7 +20,7 @@ pub struct Config {
     /// For how long a session is kept without a link, or while the peer is silent: within that it goes on over the same
     /// link or another one. Zero: not at all. Both sides must keep it.
     pub resume_for: Duration,
-    /// Whether frames are made smaller on a line that damages many. Off, they are as large as they may be.
+    /// Whether frames are made smaller on a serial line that damages many. Off, and on other links, they are as large as they may be.
     pub adaptive: bool,
 }
 

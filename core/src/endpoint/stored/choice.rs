@@ -10,6 +10,7 @@ use crate::capability;
 use crate::endpoint::state::Core;
 use crate::endpoint::stats::count;
 use crate::endpoint::storage::Tables;
+use crate::framing::Framing;
 use crate::limits::{CAPABILITY_FRAGMENTS, FRAGMENT_MIN, FRAME_MIN, LIFE_COST};
 use crate::outbox::{Class, DEADLINE, Outbox, Record, flag};
 use crate::packet::{
@@ -145,7 +146,9 @@ impl Core {
     pub(super) fn frame_limit(&self) -> usize {
         let framing = self.link.framing;
         let most = self.content_max().saturating_sub(framing.check_len());
-        if !capability::RELIABLE || self.link.is_lossless() || !self.adaptive {
+        // A datagram is lost because there was no room for one more, not because one of its bytes was damaged.
+        let damages = matches!(framing.known(), Framing::Serial);
+        if !capability::RELIABLE || !damages || !self.adaptive {
             return most;
         }
         // Check, code byte and delimiter are part of what is damaged.
