@@ -37,6 +37,7 @@ enum Command {
     Sub(commands::subscribe::Args),
     Call(commands::call::Args),
     Ping(commands::ping::Args),
+    Stats(commands::stats::Args),
 }
 
 fn main() -> ExitCode {
@@ -47,6 +48,7 @@ fn main() -> ExitCode {
         Command::Sub(args) => commands::subscribe::run(&args),
         Command::Call(args) => commands::call::run(&args),
         Command::Ping(args) => commands::ping::run(&args),
+        Command::Stats(args) => commands::stats::run(&args),
     });
     match done {
         Ok(code) => code,

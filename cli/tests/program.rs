@@ -431,3 +431,25 @@ fn lines_go_over_udp() {
     assert_success("sub", &output);
     assert!(output.stdout == lines.as_bytes(), "all lines, once and in order");
 }
+
+#[test]
+fn both_views_of_the_line_are_shown() {
+    let (dial, listen) = addresses();
+    let mut sub = tieline(&["sub", &listen, "Line@a.b"]).spawn().unwrap();
+    let output = finish(tieline(&["stats", &dial, "--watch", "0.3", "--json"]).spawn().unwrap());
+    assert_success("stats", &output);
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(text.starts_with("{\"peer\":\"tieline\",\"here\":{\"bytes_in\":"), "{text}");
+    assert!(text.contains("\"there\":{\"bytes_in\":") && text.contains("\"p99_ms\":"), "{text}");
+    let _ = sub.kill();
+    let _ = sub.wait();
+
+    let (dial, listen) = addresses();
+    let mut sub = tieline(&["sub", &listen, "Line@a.b"]).spawn().unwrap();
+    let output = finish(tieline(&["stats", &dial, "--watch", "0.3"]).spawn().unwrap());
+    assert_success("stats", &output);
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(text.contains("frames in") && text.contains("there") && text.contains("99 % within"), "{text}");
+    let _ = sub.kill();
+    let _ = sub.wait();
+}

@@ -4,4 +4,5 @@ pub(crate) mod broadcast;
 pub(crate) mod call;
 pub(crate) mod ping;
 pub(crate) mod publish;
+pub(crate) mod stats;
 pub(crate) mod subscribe;

@@ -7,6 +7,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use tieline_std::{Connection, Error, Options, RttStats};
 
+use super::stats;
 use crate::format::{count, json, millis};
 use crate::terminal::note;
 use crate::{Peer, interrupt, outage, seconds};
@@ -47,9 +48,13 @@ fn ping(args: &Args, connection: &Connection, silence: Duration) -> Result<ExitC
     }
     let measured = measure(args, connection, silence / 2);
     let rtt = connection.rtt();
+    let theirs = if measured.is_ok() && !args.json { stats::peer_view(connection) } else { None };
     let _ = connection.close(CLOSE_LIMIT);
     if interrupt::requested() || measured.is_ok() {
         summary(args, &name, &rtt)?;
+        if let Some(theirs) = theirs {
+            note(format_args!("{theirs}"));
+        }
         let incomplete = args.count.is_some_and(|count| rtt.samples < count);
         return Ok(if incomplete { interrupt::exit_code() } else { ExitCode::SUCCESS });
     }
