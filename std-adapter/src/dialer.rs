@@ -14,12 +14,16 @@ use crate::driver::Shared;
 use crate::engine::Engine;
 use crate::error::{Ended, Error, is_transient};
 use crate::link::Line;
+use crate::probe;
 use crate::waker::Cancel;
 
 /// A dialled host has so long to answer: a SYN that is lost is repeated after 1 and after 3 s (RFC 6298, section 2).
 const DIAL_LIMIT: Duration = Duration::from_secs(4);
 /// A device that was just plugged in belongs to nobody for a moment: a refusal that lasts longer is meant.
 const SETTLE: Duration = Duration::from_secs(3);
+
+/// A better address is asked once in so many of the longest waits between two tries: nothing is in need.
+const BETTER_EVERY: u32 = 5;
 
 /// The thread that looks for lines.
 #[derive(Debug)]
@@ -29,13 +33,15 @@ pub(crate) struct Dialer {
 }
 
 impl Dialer {
-    /// Begins to look for a line.
-    pub(crate) fn start(shared: &Arc<Shared>, address: Address, backoff: Backoff) -> io::Result<Self> {
+    /// Begins to look for a line, at the first of the addresses where there is one.
+    pub(crate) fn start(shared: &Arc<Shared>, addresses: Vec<Address>, backoff: Backoff) -> io::Result<Self> {
         let cancel = Arc::new(Cancel::new()?);
         let search = Search {
             shared: Arc::clone(shared),
             cancel: Arc::clone(&cancel),
-            address,
+            addresses,
+            current: 0,
+            better_every: backoff.most * BETTER_EVERY,
             backoff,
             refused_since: None,
         };
@@ -59,80 +65,167 @@ impl Drop for Dialer {
 struct Search {
     shared: Arc<Shared>,
     cancel: Arc<Cancel>,
-    address: Address,
+    /// The best one first.
+    addresses: Vec<Address>,
+    /// Which of them the line belongs to.
+    current: usize,
     backoff: Backoff,
-    /// Since when it is refused for a reason that usually does not pass.
+    /// How often better addresses are asked.
+    better_every: Duration,
+    /// Since when all are refused for reasons that usually do not pass.
     refused_since: Option<Instant>,
+}
+
+/// Why the thread has to do something.
+enum Need {
+    /// There is no line, or none that works. So many handshakes there have been.
+    Line { handshakes: u64 },
+    /// It works, and is not the best.
+    Better,
 }
 
 impl Search {
     fn run(mut self) {
-        let mut handshakes = 0;
+        let mut known = 0;
         // The first time at once.
         let mut not_before = Instant::now();
-        while let Some(now_known) = self.await_need(not_before) {
-            if now_known != handshakes {
-                handshakes = now_known;
-                self.backoff.reset();
-                self.refused_since = None;
-                // The line was there a moment ago: if everybody loses the same peer, not everybody comes at once.
-                not_before = Instant::now() + self.backoff.next();
-                continue;
+        let mut better_at = not_before;
+        while let Some(need) = self.await_need(not_before, better_at) {
+            match need {
+                Need::Better => self.look_for_better(),
+                Need::Line { handshakes } if handshakes != known => {
+                    known = handshakes;
+                    self.backoff.reset();
+                    self.refused_since = None;
+                    // The line was there a moment ago: if everybody loses the same peer, not everybody comes at once.
+                    not_before = Instant::now() + self.backoff.next();
+                }
+                Need::Line { .. } => {
+                    if let Some(ended) = self.round() {
+                        self.shared.end(ended);
+                        return;
+                    }
+                    not_before = Instant::now() + self.backoff.next();
+                }
             }
-            if let Err(error) = self.try_once()
-                && self.is_final(&error)
-            {
-                let (address, cause) = (self.address.clone(), Arc::new(error));
-                self.shared.end(Ended::Unreachable { address, cause });
-                return;
-            }
-            not_before = Instant::now() + self.backoff.next();
+            better_at = Instant::now() + self.better_every;
         }
     }
 
-    /// Waits until a line is needed, but not before that; returns how many handshakes there have been. `None`: the
-    /// connection is over.
-    fn await_need(&self, not_before: Instant) -> Option<u64> {
+    /// Waits until a line is needed, but not before the first of the two, or until it is time to look for a better one.
+    /// `None`: the connection is over.
+    fn await_need(&self, not_before: Instant, better_at: Instant) -> Option<Need> {
         let mut engine = self.shared.lock();
         loop {
             if engine.over.is_some() || engine.abandoned || self.cancel.is_cancelled() {
                 return None;
             }
-            let until = match needed_at(&engine) {
-                Some(at) if at.max(not_before) <= Instant::now() => return Some(engine.handshakes),
-                Some(at) => Some(at.max(not_before)),
-                None => None,
-            };
+            let line_at = needed_at(&engine, self.addresses.len() > 1).map(|at| at.max(not_before));
+            let now = Instant::now();
+            if line_at.is_some_and(|at| at <= now) {
+                return Some(Need::Line { handshakes: engine.handshakes });
+            }
+            let is_second = self.current > 0 && engine.endpoint.is_established();
+            if is_second && better_at <= now {
+                return Some(Need::Better);
+            }
+            let until = line_at.into_iter().chain(is_second.then_some(better_at)).min();
             engine = self.shared.await_line_news(engine, until);
         }
     }
 
-    fn try_once(&self) -> io::Result<()> {
-        let line = Line::dial(&self.address, DIAL_LIMIT, &self.cancel).inspect_err(|error| {
+    /// Tries the addresses in turn, up to one where there is a session. Returns how the connection ends, if there is no use in
+    /// trying again.
+    fn round(&mut self) -> Option<Ended> {
+        let mut refused = None;
+        let mut hope = false;
+        for index in 0..self.addresses.len() {
+            if index == self.current && self.is_at_an_open_port() {
+                // It is being listened to, and cannot be opened twice.
+                hope = true;
+                continue;
+            }
+            match self.open(index).and_then(|line| self.attach(index, line, true)) {
+                Ok(()) => {
+                    hope = true;
+                    if self.addresses.len() == 1 || self.holds() {
+                        break;
+                    }
+                }
+                Err(error) if is_transient(&error) => hope = true,
+                Err(error) => refused = refused.or(Some((index, error))),
+            }
+        }
+        let (index, error) = match refused {
+            Some(refused) if !hope => refused,
+            _ => {
+                self.refused_since = None;
+                return None;
+            }
+        };
+        let since = *self.refused_since.get_or_insert_with(Instant::now);
+        let is_final = !self.shared.lock().established || since.elapsed() >= SETTLE;
+        let address = self.addresses.get(index)?.clone();
+        is_final.then(|| Ended::Unreachable { address, cause: Arc::new(error) })
+    }
+
+    /// Asks better addresses than the current one whether somebody is there, and moves if so.
+    fn look_for_better(&mut self) {
+        for index in 0..self.current {
+            let Ok(line) = self.open(index) else { continue };
+            if !probe::ask(&line, &self.cancel) {
+                continue;
+            }
+            // A connection on which somebody has only asked is done with.
+            let line = if line.is_connection() { self.open(index) } else { Ok(line) };
+            if line.and_then(|line| self.attach(index, line, false)).is_ok() && self.holds() {
+                return;
+            }
+        }
+    }
+
+    fn open(&self, index: usize) -> io::Result<Line> {
+        let address = self.addresses.get(index).ok_or(io::ErrorKind::NotFound)?;
+        Line::dial(address, DIAL_LIMIT, &self.cancel).inspect_err(|error| {
             let mut engine = self.shared.lock();
             if engine.line.is_none() {
                 engine.hint = error.to_string();
             }
-        })?;
-        self.shared.attach(line, &[], true).map_err(io::Error::other)
+        })
     }
 
-    /// Whether it is of no use to try again.
-    fn is_final(&mut self, error: &io::Error) -> bool {
-        if is_transient(error) {
-            self.refused_since = None;
-            return false;
+    fn attach(&mut self, index: usize, line: Line, needed: bool) -> io::Result<()> {
+        if self.shared.attach(line, &[], needed).map_err(io::Error::other)? {
+            self.current = index;
         }
-        let since = *self.refused_since.get_or_insert_with(Instant::now);
-        !self.shared.lock().established || since.elapsed() >= SETTLE
+        Ok(())
+    }
+
+    fn is_at_an_open_port(&self) -> bool {
+        self.shared.lock().line.as_ref().is_some_and(|line| !line.can_be_half_open())
+    }
+
+    /// Waits until there is a session on the line, or no hope for one on this line.
+    fn holds(&self) -> bool {
+        let mut engine = self.shared.lock();
+        loop {
+            if engine.endpoint.is_established() || engine.over.is_some() || engine.abandoned {
+                return true;
+            }
+            let Some(until) = engine.in_vain_at.filter(|_| engine.line.is_some()) else { return false };
+            if until <= Instant::now() {
+                return false;
+            }
+            engine = self.shared.await_line_news(engine, Some(until));
+        }
     }
 }
 
 /// When a line is needed; `None`: there is one.
-fn needed_at(engine: &Engine) -> Option<Instant> {
+fn needed_at(engine: &Engine, has_others: bool) -> Option<Instant> {
     match &engine.line {
         None => Some(Instant::now()),
-        Some(line) => engine.in_vain_at.filter(|_| line.can_be_half_open()),
+        Some(line) => engine.in_vain_at.filter(|_| has_others || line.can_be_half_open()),
     }
 }
 

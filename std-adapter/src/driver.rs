@@ -175,24 +175,23 @@ impl Shared {
         self.pass_on(engine);
     }
 
-    /// Gives the connection a line, unless it is over or, if `needed`, has one that works by now. `heard` was read from it.
+    /// Gives the connection a line, unless it is over or, if `needed`, has one that works by now; returns whether it has
+    /// taken it. `heard` was read from it.
     ///
     /// # Errors
     /// The options make an endpoint that cannot work on it.
-    pub(crate) fn attach(&self, line: Line, heard: &[u8], needed: bool) -> Result<(), ConnectError> {
+    pub(crate) fn attach(&self, line: Line, heard: &[u8], needed: bool) -> Result<bool, ConnectError> {
         let mut engine = self.lock();
-        if engine.over.is_some() || engine.abandoned {
-            return Ok(());
-        }
-        if needed && engine.endpoint.is_established() {
-            return Ok(());
+        let is_needed = !needed || !engine.endpoint.is_established();
+        if engine.over.is_some() || engine.abandoned || !is_needed {
+            return Ok(false);
         }
         let old = engine.attach(self.now(), line, heard)?;
         self.announce(&mut engine);
         drop(engine);
         // Closing may take a while.
         drop(old);
-        Ok(())
+        Ok(true)
     }
 
     /// Ends the connection from outside.

@@ -108,7 +108,9 @@ impl Unread {
         if self.0.len() >= UNREAD_MAX {
             self.0.pop_front();
         }
-        self.0.push_back(event);
+        // What the end has brought about is told before it.
+        let behind = usize::from(matches!(self.0.back(), Some(Event::Ended(_))));
+        self.0.insert(self.0.len() - behind, event);
     }
 
     pub(crate) fn pop(&mut self) -> Option<Event> {

@@ -72,6 +72,9 @@
 //! A [`Listener`] returns each new peer once; one that comes back, known by its name, is given to the connection that it had, for
 //! as long as that waits: `resume_for`.
 //!
+//! [`Connection::open_any`] has several ways to one peer: the session goes on over the next one, and comes back to a better one
+//! when that answers again.
+//!
 //! With [`Policy::Once`] there is one line: when it is lost every blocked call returns [`Error::Ended`].
 #![forbid(unsafe_code)]
 
@@ -96,6 +99,7 @@ mod link;
 mod listener;
 mod opening;
 mod options;
+mod probe;
 mod reception;
 mod route;
 mod stats;

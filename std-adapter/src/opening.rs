@@ -1,10 +1,10 @@
 //! How connections come about.
 
-use std::io;
+use std::io::{self, Read, Write};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tieline::{Config, Endpoint};
+use tieline::{Config, Endpoint, Framing};
 
 use crate::address::Address;
 use crate::bell::Bell;
@@ -12,7 +12,7 @@ use crate::connection::{Connection, Inner, Source};
 use crate::dialer::{Backoff, Dialer, open_error};
 use crate::driver::{Shared, Stop};
 use crate::engine::{Engine, Outlook};
-use crate::error::{Ended, Error, is_transient};
+use crate::error::{Ended, Error};
 use crate::link::{self, Line, Waiting};
 use crate::listener::Listener;
 use crate::options::{Options, Policy};
@@ -30,7 +30,7 @@ pub(crate) enum Origin {
     /// There is one; others may be brought.
     Line { line: Line, heard: Vec<u8>, outlook: Outlook, bell: Option<Arc<Bell>> },
     /// They are looked for.
-    Dialed { address: Address, backoff: Backoff },
+    Dialed { addresses: Vec<Address>, backoff: Backoff },
     /// They come.
     Awaited(Waiting),
 }
@@ -44,14 +44,34 @@ impl Connection {
     /// [`Error::NoPeer`] when the time is over, [`Error::Open`] when trying again makes no sense, [`Error::Ended`]
     /// when who answers cannot be talked to.
     pub fn open(address: &Address, options: Options) -> Result<Self, Error> {
-        let Policy::Reconnect { first, most } = options.policy else { return open_once(address, options) };
+        Self::open_any(std::slice::from_ref(address), options)
+    }
+
+    /// As [`open`](Self::open), with several ways to one peer, the best one first: a board's UART and its network, say. The
+    /// session goes on over the next one when the line is lost or silent, and comes back to a better one when somebody answers
+    /// there again, which is asked every 5 times [`Policy::Reconnect::most`](Policy).
+    ///
+    /// The peer must know that it is the same session: it is one endpoint, reached by all of the addresses. With
+    /// [`Policy::Once`] the first address that works is the only one.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open); an address that listens stands alone.
+    pub fn open_any(addresses: &[Address], options: Options) -> Result<Self, Error> {
+        let (address, others) = addresses.split_first().ok_or_else(|| {
+            system(io::Error::new(io::ErrorKind::InvalidInput, "there is no address to open"))
+        })?;
+        if let Some(listens) = addresses.iter().find(|address| address.listens() && !others.is_empty()) {
+            let text = "an address that listens stands alone: it cannot be one of several";
+            return Err(open_error(listens, io::Error::new(io::ErrorKind::InvalidInput, text)));
+        }
+        let Policy::Reconnect { first, most } = options.policy else { return open_once(addresses, options) };
         let (origin, limit) = if address.listens() {
             let waiting = Waiting::bind(address).map_err(|error| open_error(address, error))?;
             (Origin::Awaited(waiting), options.timeout)
         } else {
-            let backoff = Backoff::new(first, most);
             let limit = options.timeout.unwrap_or(Options::DIAL_TIMEOUT);
-            (Origin::Dialed { address: address.clone(), backoff }, Some(limit))
+            let backoff = Backoff::new(first, most);
+            (Origin::Dialed { addresses: addresses.to_vec(), backoff }, Some(limit))
         };
         let connection = begin(origin, options)?;
         let until = limit.and_then(crate::connection::deadline);
@@ -78,6 +98,44 @@ impl Connection {
         Ok((a, b))
     }
 
+    /// A connection over any reader and writer: a child's pipes, an SSH channel, what some other library has opened.
+    /// `framing` is [`Stream`](Framing::Stream) if nothing is ever lost or changed on the way, else
+    /// [`Serial`](Framing::Serial). Waits for the peer for [`Options::timeout`], 10 s unless it says otherwise. Nobody can open
+    /// them anew: when the line is lost the connection ends.
+    ///
+    /// Two threads carry the bytes. The one that writes drops the writer when the connection ends; the one that reads ends when
+    /// the reader does, so a reader that never ends keeps it.
+    ///
+    /// ```
+    /// use tieline_std::{Connection, Framing, Options};
+    ///
+    /// let (here_in, there_out) = std::io::pipe()?;
+    /// let (there_in, here_out) = std::io::pipe()?;
+    /// let there = std::thread::spawn(move || {
+    ///     Connection::over(there_in, there_out, Framing::Stream, Options { name: "there", ..Options::default() })
+    /// });
+    /// let here = Connection::over(here_in, here_out, Framing::Stream, Options::default())?;
+    /// assert_eq!(here.peer().unwrap().name, "there");
+    /// # drop(there.join().unwrap()?);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::NoPeer`], [`Error::Ended`]; [`Error::System`] when the system gives no threads, or for
+    /// [`Datagram`](Framing::Datagram) framing.
+    pub fn over(
+        reader: impl Read + Send + 'static,
+        writer: impl Write + Send + 'static,
+        framing: Framing,
+        options: Options,
+    ) -> Result<Self, Error> {
+        let line = link::over(reader, writer, framing).map_err(system)?;
+        let connection = begin_on(line, options)?;
+        let limit = options.timeout.unwrap_or(Options::DIAL_TIMEOUT);
+        connection.wait_established(crate::connection::deadline(limit))?;
+        Ok(connection)
+    }
+
     pub(crate) fn wait_established(&self, until: Option<Instant>) -> Result<(), Error> {
         let begin = Instant::now();
         let established = self.shared().wait(until, |engine| engine.established.then_some(()));
@@ -100,34 +158,51 @@ impl Connection {
 }
 
 /// One line, and no other one after it.
-fn open_once(address: &Address, options: Options) -> Result<Connection, Error> {
-    if address.listens() {
+fn open_once(addresses: &[Address], options: Options) -> Result<Connection, Error> {
+    if let [address] = addresses
+        && address.listens()
+    {
         return Listener::bind(address)?.accept(options);
     }
     let begin = Instant::now();
-    let limit = options.timeout.unwrap_or(Options::DIAL_TIMEOUT);
-    let until = begin + limit;
+    let until = begin + options.timeout.unwrap_or(Options::DIAL_TIMEOUT);
     let cancel = Cancel::new().map_err(system)?;
     loop {
-        let left = until.saturating_duration_since(Instant::now());
-        let last = match Line::dial(address, left, &cancel) {
-            Ok(line) => {
-                let connection = begin_on(line, options)?;
-                match connection.wait_established(Some(until)) {
-                    Err(Error::Ended(ended)) if ended.is_transient() => ended.to_string(),
-                    Err(Error::NoPeer { last, .. }) => last,
-                    Err(error) => return Err(error),
-                    Ok(()) => return Ok(connection),
-                }
+        let mut failed = None;
+        for (index, address) in addresses.iter().enumerate() {
+            let left = until.saturating_duration_since(Instant::now());
+            let others = u32::try_from(addresses.len() - index).unwrap_or(u32::MAX);
+            match open_line(address, options, left / others, &cancel) {
+                Ok(connection) => return Ok(connection),
+                Err(error) => failed = failed.or(Some((address, error))),
             }
-            Err(error) if is_transient(&error) => error.to_string(),
-            Err(error) => return Err(open_error(address, error)),
+        }
+        let last = match failed {
+            Some((_, error)) if !error.is_transient() => return Err(error),
+            Some((_, Error::NoPeer { last, .. })) => last,
+            Some((_, Error::Open { cause, .. })) => cause.to_string(),
+            Some((_, error)) => error.to_string(),
+            None => String::new(),
         };
         if Instant::now() + DIAL_AGAIN >= until {
-            return Err(Error::NoPeer { address: Some(address.clone()), waited: begin.elapsed(), last });
+            let address = addresses.first().cloned();
+            return Err(Error::NoPeer { address, waited: begin.elapsed(), last });
         }
         std::thread::sleep(DIAL_AGAIN);
     }
+}
+
+fn open_line(
+    address: &Address,
+    options: Options,
+    limit: Duration,
+    cancel: &Cancel,
+) -> Result<Connection, Error> {
+    let until = Instant::now() + limit;
+    let line = Line::dial(address, limit, cancel).map_err(|error| open_error(address, error))?;
+    let connection = begin_on(line, options)?;
+    connection.wait_established(Some(until))?;
+    Ok(connection)
 }
 
 /// Starts a connection on a line that nobody can bring back.
@@ -163,9 +238,9 @@ pub(crate) fn begin(origin: Origin, options: Options) -> Result<Connection, Erro
             shared.engine_mut().attach(tieline::Instant::ZERO, line, &heard).map_err(Error::Options)?;
             return finish(Arc::new(shared), Source::default(), options);
         }
-        Origin::Dialed { address, backoff } => {
+        Origin::Dialed { addresses, backoff } => {
             let shared = Arc::new(shared);
-            let dialer = Dialer::start(&shared, address, backoff).map_err(system)?;
+            let dialer = Dialer::start(&shared, addresses, backoff).map_err(system)?;
             (shared, Source { _dialer: Some(dialer), _reception: None })
         }
         Origin::Awaited(waiting) => {

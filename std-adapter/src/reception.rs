@@ -22,6 +22,7 @@ use crate::bell::Bell;
 use crate::driver::Shared;
 use crate::error::Ended;
 use crate::link::{Line, Step, Waiting, timespec};
+use crate::probe;
 use crate::waker::Waker;
 
 /// Who has come has that long to say HELLO: the protocol's slowest greeting, lost once or twice.
@@ -139,6 +140,8 @@ struct Stranger {
 enum Verdict {
     Stays,
     SentAway(&'static str),
+    /// It only wanted to know whether anybody is here.
+    Answered,
     Placed,
 }
 
@@ -179,6 +182,7 @@ impl Desk {
                             self.note(why);
                             None
                         }
+                        Verdict::Answered => None,
                         Verdict::Placed => {
                             self.place(stranger);
                             None
@@ -236,8 +240,8 @@ impl Desk {
                 Place::New | Place::Session(_) => Verdict::Placed,
             };
         }
-        if readable && let Some(gone) = stranger.listen() {
-            return Verdict::SentAway(gone);
+        if readable && let Some(verdict) = stranger.listen() {
+            return verdict;
         }
         if stranger.hello.is_some() {
             return self.look_at(stranger, false);
@@ -354,19 +358,26 @@ impl Guest {
 }
 
 impl Stranger {
-    /// Reads what has come; says why there is no use in hearing more.
-    fn listen(&mut self) -> Option<&'static str> {
+    /// Reads what has come; says so if there is no use in hearing more.
+    fn listen(&mut self) -> Option<Verdict> {
         let mut buffer = [0; 512];
         loop {
             match self.line.read(&mut buffer) {
                 Ok(Step::Moved(n)) => self.heard.extend_from_slice(buffer.get(..n).unwrap_or_default()),
                 Ok(Step::NotNow) => return None,
-                Ok(Step::End) | Err(_) => return Some("somebody came and left without a greeting"),
+                Ok(Step::End) | Err(_) => {
+                    return Some(Verdict::SentAway("somebody came and left without a greeting"));
+                }
             }
             match Hello::peek(self.line.link.framing, &self.heard) {
                 Peeked::More if self.heard.len() < HEARD_MAX => {}
                 Peeked::More | Peeked::Foreign => {
-                    return Some("what comes is not Tieline: does somebody else use that address?");
+                    let why = "what comes is not Tieline: does somebody else use that address?";
+                    return Some(Verdict::SentAway(why));
+                }
+                Peeked::Hello(hello) if probe::is_question(&hello) => {
+                    probe::answer(&self.line, &hello.head);
+                    return Some(Verdict::Answered);
                 }
                 Peeked::Hello(hello) => {
                     let name = hello.body.map(|body| body.name.as_str().to_owned()).unwrap_or_default();

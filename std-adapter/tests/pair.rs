@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 use tieline_std::{
-    CallError, Connection, Ended, Error, Event, FailReason, IntentOptions, InterestOptions, Named, Options,
-    PublishOptions, Refusal, Route, route,
+    CallError, Connection, Ended, Error, Event, FailReason, Framing, IntentOptions, InterestOptions, Named,
+    Options, PublishOptions, Refusal, Route, route,
 };
 
 const LONG: Duration = Duration::from_secs(20);
@@ -444,4 +444,43 @@ fn a_message_that_nobody_took_in_its_time_is_not_read() {
     assert_eq!(subscriber.recv_timeout(LONG).unwrap(), b"fresh");
     assert!(a.flush(LONG).is_err(), "one was not delivered");
     assert_eq!(publisher.progress().not_delivered, 1);
+}
+
+#[test]
+fn a_child_talks_through_its_pipes_and_ends_with_the_connection() {
+    use std::process::{Command, Stdio};
+    // A child that talks back what it hears is heard as ourselves: that shows that both ways work.
+    let mut child = Command::new("cat").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let (reader, writer) = (child.stdout.take().unwrap(), child.stdin.take().unwrap());
+    let options = Options { timeout: Some(Duration::from_millis(500)), ..Options::default() };
+    let error = Connection::over(reader, writer, Framing::Stream, options).unwrap_err();
+    assert!(error.to_string().contains("we hear ourselves"), "{error}");
+    assert!(child.wait().unwrap().success(), "its input has ended");
+}
+
+#[test]
+fn a_reader_and_a_writer_carry_messages_both_ways() {
+    for framing in [Framing::Stream, Framing::Serial] {
+        let (here_in, there_out) = std::io::pipe().unwrap();
+        let (there_in, here_out) = std::io::pipe().unwrap();
+        let there = thread::spawn(move || {
+            Connection::over(there_in, there_out, framing, Options::default()).unwrap()
+        });
+        let here = Connection::over(here_in, here_out, framing, Options::default()).unwrap();
+        let there = there.join().unwrap();
+        let publisher = here.publisher(&NOTES, IntentOptions::reliable()).unwrap();
+        let subscriber = there.subscriber(&NOTES).unwrap();
+        publisher.wait_audience(LONG).unwrap();
+        thread::scope(|scope| {
+            scope.spawn(|| (0..5000).for_each(|number| publisher.publish(&note(number)).unwrap()));
+            for number in 0..5000 {
+                assert_eq!(subscriber.recv_timeout(LONG).unwrap(), note(number));
+            }
+        });
+        here.close(LONG).unwrap();
+        assert!(there.events().last().is_some_and(|event| matches!(event, Event::Ended(_))));
+    }
+    let (reader, writer) = std::io::pipe().unwrap();
+    let error = Connection::over(reader, writer, Framing::Datagram, Options::default()).unwrap_err();
+    assert!(error.to_string().contains("keep no boundaries"), "{error}");
 }

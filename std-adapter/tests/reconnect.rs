@@ -241,6 +241,64 @@ fn closing_does_not_wait_for_somebody_who_is_not_there() {
 }
 
 #[test]
+fn a_session_goes_on_over_the_next_address_and_comes_back_to_the_better_one() {
+    let port = free_port();
+    let place = format!("127.0.0.1:{port}");
+    let gates = [Gate::new(&place).unwrap(), Gate::new(&place).unwrap()];
+    let addresses: Vec<Address> =
+        gates.iter().map(|gate| format!("tcp://{}", gate.address()).parse().unwrap()).collect();
+    let waits =
+        thread::spawn(move || Connection::open(&Address::tcp_listen("127.0.0.1", port), quick("waits")));
+    let dials = Connection::open_any(&addresses, quick("dials")).unwrap();
+    let waits = waits.join().unwrap().unwrap();
+    let publisher = dials.raw_publisher(name("Count@ways"), IntentOptions::reliable()).unwrap();
+    let subscriber = waits.raw_subscriber(name("Count@ways"), InterestOptions::default()).unwrap();
+    publisher.wait_audience(LONG).unwrap();
+    assert_eq!(gates.each_ref().map(Gate::passed), [1, 0], "the best one first");
+    let stop = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let sends = scope.spawn(|| count(&publisher, &stop));
+        let reads = scope.spawn(|| check(&subscriber));
+        let until = |what: &str, holds: &dyn Fn() -> bool| {
+            let begin = Instant::now();
+            while !holds() {
+                assert!(begin.elapsed() < LONG, "{what}");
+                thread::sleep(Duration::from_millis(5));
+            }
+        };
+        for turn in 1..=3 {
+            // It is gone, or silent without a word.
+            gates[0].shut(true);
+            if turn == 2 {
+                gates[0].freeze()
+            } else {
+                gates[0].cut()
+            }
+            until("over the second one", &|| gates[1].passed() == turn);
+            let passed = gates[0].passed();
+            let before = publisher.progress().delivered;
+            until("messages go on", &|| publisher.progress().delivered > before + 100);
+            gates[0].shut(false);
+            // One to ask, one to stay.
+            until("back to the better one", &|| gates[0].passed() >= passed + 2);
+            let before = publisher.progress().delivered;
+            until("messages go on there", &|| publisher.progress().delivered > before + 100);
+        }
+        stop.store(true, Ordering::SeqCst);
+        let sent = sends.join().unwrap();
+        dials.flush(LONG).unwrap();
+        // Nothing that matters passes the second one now.
+        gates[1].cut();
+        dials.close(LONG).unwrap();
+        assert_eq!(sent, reads.join().unwrap());
+    });
+    assert_eq!(seen(&dials).1 + seen(&waits).1, 0, "a session was lost");
+    let listens = [addresses[0].clone(), Address::tcp_listen("127.0.0.1", 0)];
+    let error = Connection::open_any(&listens, quick("both")).unwrap_err();
+    assert!(error.to_string().contains("stands alone"), "{error}");
+}
+
+#[test]
 fn unix_sockets_carry_messages_and_come_back() {
     let directory = std::env::temp_dir().join(format!("tieline-{}", std::process::id()));
     std::fs::create_dir_all(&directory).unwrap();

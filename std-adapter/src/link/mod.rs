@@ -2,6 +2,7 @@
 //!
 //! Invariant: [`Line::read`] and [`Line::write`] return at once. No protocol is spoken here.
 
+mod over;
 mod pace;
 mod pair;
 mod serial;
@@ -19,6 +20,7 @@ use rustix::io::Errno;
 use rustix::net::SendFlags;
 use tieline::Link;
 
+pub(crate) use over::over;
 pub(crate) use pace::Pace;
 pub(crate) use pair::pair;
 pub(crate) use waiting::Waiting;
@@ -128,6 +130,11 @@ impl Line {
             Open::Socket(_) | Open::Udp(_) => true,
             Open::Serial(_) => false,
         }
+    }
+
+    /// Whether each opening of it is a connection of its own for the peer.
+    pub(crate) fn is_connection(&self) -> bool {
+        matches!(self.carrier, Open::Socket(_))
     }
 
     /// Tells the peer that nothing more will come, where the carrier can say so.
