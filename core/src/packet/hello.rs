@@ -54,7 +54,7 @@ pub enum Mode {
     Fresh,
     /// Go on with a session that lost its link; `next`: low bits of the first sequence number that is missing.
     Resume { session: u32, next: u16 },
-    /// Ask only who is there (reserved).
+    /// Ask only who is there.
     Probe,
 }
 
