@@ -267,12 +267,11 @@ fn a_session_goes_on_over_the_next_address_and_comes_back_to_the_better_one() {
             }
         };
         for turn in 1..=3 {
-            // It is gone, or silent without a word.
             gates[0].shut(true);
-            if turn == 2 {
-                gates[0].freeze()
-            } else {
-                gates[0].cut()
+            // It is gone, or silent without a word.
+            match turn {
+                2 => gates[0].freeze(),
+                _ => gates[0].cut(),
             }
             until("over the second one", &|| gates[1].passed() == turn);
             let passed = gates[0].passed();
