@@ -35,11 +35,11 @@ fn value(policy: &str) -> Option<&str> {
 /// Installs a package of whatever version there is, with new package lists if the old ones do not do.
 pub(crate) fn provide(package: &str) -> Result<()> {
     is_there()?;
-    println!("installing Debian's {package}");
+    eprintln!("installing Debian's {package}");
     let packages = [package.to_owned()];
     if let Err(error) = candidate(package).and_then(|_| install(&packages)) {
         // Old lists know old packages only, or name files that the server no longer has.
-        println!("updating the package lists: {error:#}");
+        eprintln!("updating the package lists: {error:#}");
         update()?;
         candidate(package)?;
         install(&packages)?;

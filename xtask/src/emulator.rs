@@ -18,7 +18,7 @@ pub(crate) fn provide() -> Result<()> {
     if works() {
         return Ok(());
     }
-    println!("{QEMU} is not installed");
+    eprintln!("{QEMU} is not installed");
     apt::provide(PACKAGE).with_context(|| {
         format!("{QEMU} cannot be installed: what helps is to install it by hand and to have it in PATH")
     })?;

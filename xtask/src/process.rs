@@ -88,7 +88,7 @@ pub(crate) fn capture_within(command: &mut Command, limit: Duration) -> Result<S
 
 /// Runs the command for at most `limit`; `None` means that it was stopped then.
 pub(crate) fn run_within(command: &mut Command, limit: Duration) -> Result<Option<ExitStatus>> {
-    println!("$ {}", describe(command));
+    eprintln!("$ {}", describe(command));
     let deadline = Instant::now() + limit;
     let mut child = spawn(command.stdin(Stdio::null()))?;
     loop {

@@ -41,7 +41,7 @@ impl Clock {
         let left = unsafe { (CURRENT as *const u32).read_volatile() };
         // The upper 24 of 32 bits: the extender sees a turn of the counter as one of its own.
         let ticks = self.ticks.extend(!left << 8) >> 8;
-        Instant::from_micros(ticks * MICROS_PER_TICK >> 16)
+        Instant::from_micros((ticks * MICROS_PER_TICK) >> 16)
     }
 }
 

@@ -20,13 +20,19 @@ pub(super) struct Board {
     _logs: Option<Logs>,
 }
 
+/// The board of that name, and what QEMU calls it.
+pub(super) fn find(name: &str) -> Result<(firmware::Board, &'static str)> {
+    let board = firmware::Board::find(name)?;
+    let machine = board.machine.with_context(|| {
+        format!("QEMU has no {name}: flash it, and show it with --board ADDRESS (docs/boards.md)")
+    })?;
+    Ok((board, machine))
+}
+
 impl Board {
     /// Sets up what is needed, builds the firmware, and starts it.
-    pub(super) fn start(name: &str, with_logs: bool) -> Result<Self> {
-        let firmware = firmware::Board::find(name)?;
-        let machine = firmware.machine.with_context(|| {
-            format!("QEMU has no {name}: flash it, and show it with --board ADDRESS (docs/boards.md)")
-        })?;
+    pub(super) fn start((firmware, machine): (firmware::Board, &str), with_logs: bool) -> Result<Self> {
+        let name = firmware.name;
         emulator::provide()?;
         say!("building the firmware for {name} (a minute the first time)");
         let image = firmware.build(None)?;

@@ -42,6 +42,7 @@ macro_rules! say {
 use say;
 
 pub(crate) fn run(args: &Args) -> Result<ExitCode> {
+    let which = emulated::find(&args.on)?;
     let mut build = workspace::cargo()?;
     say!("building the program (a minute the first time)");
     build.arg("build").args(PROGRAM);
@@ -54,7 +55,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     if let Some(address) = &args.board {
         demo.args(["--board", address]);
     } else if !args.simulated {
-        match emulated::Board::start(&args.on, args.logs) {
+        match emulated::Board::start(which, args.logs) {
             Ok(board) => {
                 demo.args(board.arguments()?).args(&args.arguments);
                 let code = child::run(&mut demo);

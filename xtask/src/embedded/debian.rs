@@ -24,7 +24,7 @@ pub(super) fn provide(target: &str) -> Result<Sysroot> {
     let package = ensure_compiler()?;
     let why_no_clippy = ensure_clippy(&package).err().map(|error| format!("{error:#}"));
     let linker = linker::provide()
-        .inspect_err(|error| println!("firmware images cannot be linked, libraries can be built: {error:#}"));
+        .inspect_err(|error| eprintln!("firmware images cannot be linked, libraries can be built: {error:#}"));
     sysroot::provide(&package, target, why_no_clippy, linker.ok())
 }
 
@@ -36,7 +36,7 @@ fn ensure_compiler() -> Result<String> {
     }
     if let Err(error) = usable_candidate().and_then(|version| install_compiler(&version)) {
         // Old lists know old packages only, or name files that the server no longer has.
-        println!("updating the package lists: {error:#}");
+        eprintln!("updating the package lists: {error:#}");
         apt::update()?;
         install_compiler(&usable_candidate()?)?;
     }
@@ -44,7 +44,7 @@ fn ensure_compiler() -> Result<String> {
 }
 
 fn install_compiler(version: &str) -> Result<()> {
-    println!("installing Debian's {COMPILER} and {SOURCE} {version}");
+    eprintln!("installing Debian's {COMPILER} and {SOURCE} {version}");
     apt::install(&[format!("{COMPILER}={version}"), format!("{SOURCE}={version}")])
 }
 
@@ -79,7 +79,7 @@ fn new_enough(package: &str, version: &str) -> Result<()> {
 /// Installs clippy of exactly the compiler's version: it uses the compiler's inner parts.
 fn ensure_clippy(compiler: &str) -> Result<()> {
     if apt::installed(CLIPPY).is_none_or(|version| version != compiler) {
-        println!("installing Debian's {CLIPPY} {compiler}");
+        eprintln!("installing Debian's {CLIPPY} {compiler}");
         apt::install(&[format!("{CLIPPY}={compiler}")])
             .with_context(|| format!("{CLIPPY} {compiler} cannot be installed"))?;
     }

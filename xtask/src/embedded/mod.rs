@@ -55,7 +55,7 @@ pub(crate) fn cargo_for(target: &str) -> Result<BoardCargo> {
     }
     if choice != "rustup" {
         if let Some(first) = tried.last() {
-            println!("{target} is not to be had from rustup, so Debian's rustc-web it is:\n{first}");
+            eprintln!("{target} is not to be had from rustup, so Debian's rustc-web it is:\n{first}");
         }
         match debian::provide(target) {
             Ok(sysroot) => return Ok(made(Compiler::Debian(sysroot))),

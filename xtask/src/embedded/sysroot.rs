@@ -107,14 +107,14 @@ fn wrapper_script(real: &str, sysroot: &str) -> String {
 }
 
 fn build_libraries(place: &Path, target: &str) -> Result<()> {
-    println!("building the standard library for {target} (once, then cached)");
+    eprintln!("building the standard library for {target} (once, then cached)");
     let started = Instant::now();
     let workshop = Workshop::create()?;
     let built = compile(workshop.path(), target)?;
     let finished = workshop.path().join("finished");
     collect(&built, &finished.join("lib"))?;
     cache::publish(&finished, place)?;
-    println!("built in {:.0} s", started.elapsed().as_secs_f64());
+    eprintln!("built in {:.0} s", started.elapsed().as_secs_f64());
     Ok(())
 }
 
