@@ -82,6 +82,16 @@ impl Program<'_> {
     }
 }
 
+/// Clippy's opinion of all the programs, where there is a clippy; an error if it has one.
+pub(crate) fn check(cargo: &BoardCargo) -> Result<()> {
+    let mut command = cargo.command("clippy")?;
+    command
+        .args(["--manifest-path", MANIFEST, "--package", "tieline-measure", "--release", "--bins"])
+        .args(["--features", "cycles,no-panic,typed", "--", "-D", "warnings"])
+        .env("CARGO_TARGET_DIR", target_dir()?);
+    process::run(&mut command)
+}
+
 /// Apart from what is built for this machine, which another compiler may have built.
 fn target_dir() -> Result<PathBuf> {
     Ok(workspace::target_dir()?.join("firmware"))

@@ -23,8 +23,9 @@ pub(super) fn provide(target: &str) -> Result<Sysroot> {
     apt::is_there()?;
     let package = ensure_compiler()?;
     let why_no_clippy = ensure_clippy(&package).err().map(|error| format!("{error:#}"));
-    let linker = linker::provide()
-        .inspect_err(|error| eprintln!("firmware images cannot be linked, libraries can be built: {error:#}"));
+    let linker = linker::provide().inspect_err(|error| {
+        eprintln!("firmware images cannot be linked, libraries can be built: {error:#}")
+    });
     sysroot::provide(&package, target, why_no_clippy, linker.ok())
 }
 

@@ -11,7 +11,7 @@ use clap::ValueEnum;
 
 use super::emulated;
 use super::totals::Totals;
-use crate::{cycles, embedded, firmware, process, size, workspace};
+use crate::{cycles, embedded, firmware, measure, process, size, workspace};
 
 /// One stage, in the order in which they run: cheap ones and frequent failures first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -88,7 +88,9 @@ impl Stage {
             Self::Clippy => "no compiler or clippy warning, in all feature combinations",
             Self::Docs => "the documentation builds without a warning",
             Self::Host => "all tests on this machine, documentation examples included",
-            Self::Board => "the core crate builds for a microcontroller without a warning",
+            Self::Board => {
+                "the core crate, and what is measured, build for a microcontroller without a warning"
+            }
             Self::Panics => "no panic and no allocation can be reached in the core: proven when linking",
             Self::Size => "flash and RAM of the measured firmware are not above what is recorded",
             Self::Cycles => {
@@ -197,6 +199,7 @@ fn board() -> Result<()> {
             let mut command = board_command(cargo.command("clippy")?, features)?;
             process::run(command.args(["--", "-D", "warnings"]))?;
         }
+        measure::check(&cargo)?;
     }
     // The richest combination: it documents everything the others do.
     let mut doc = board_command(cargo.command("doc")?, &["--features", "defmt,postcard"])?;
