@@ -5,9 +5,9 @@
 //! - a counter in RAM that the start-up code leaves alone: differs after each reset while there is power;
 //! - all other RAM that is left alone: after power-on its bits are as the transistors happen to fall, hundreds of them anew
 //!   each time; in an emulator they are zero;
-//! - a timer's count, again and again: in an emulator, which runs in the time of a busy host, the least bits are noise; on real
-//!   hardware they are always the same;
-//! - with semihosting the host's clock: differs between two starts of an emulator.
+//! - a timer's count, again and again: in an emulator, which runs in the time of a busy host, it differs now and then; on real
+//!   hardware it is always the same;
+//! - with semihosting the host's clocks: differ between two starts of an emulator.
 //!
 //! That is enough for a bench. A product stores a boot counter in flash or EEPROM and mixes it with a number of the chip's
 //! own, or takes a chip with a generator.
@@ -65,6 +65,16 @@ fn add_host_time(mixer: &mut Mixer) {
         // SAFETY: both orders take no argument and return a number (Arm, "Semihosting for AArch32 and AArch64").
         mixer.add(unsafe { cortex_m_semihosting::syscall1(order, 0) } as u32);
     }
+    // The two above are the same for emulators that start within a second; this counts nanoseconds since the start, of
+    // which a host needs more or less each time.
+    let mut elapsed = MaybeUninit::new([0; 2]);
+    // SAFETY: the order writes 8 bytes to its argument, which has room for them (the same).
+    let refused = unsafe { cortex_m_semihosting::syscall1(nr::ELAPSED, elapsed.as_mut_ptr() as usize) };
+    // SAFETY: it is initialized, whatever the host has made of it; which the compiler does not know.
+    let [low, high]: [u32; 2] = unsafe { elapsed.as_ptr().read_volatile() };
+    mixer.add(refused as u32);
+    mixer.add(low);
+    mixer.add(high);
 }
 
 #[cfg(not(feature = "semihosting-logs"))]
