@@ -24,7 +24,7 @@ pub(super) fn provide(target: &str) -> Result<Sysroot> {
     let package = ensure_compiler()?;
     let why_no_clippy = ensure_clippy(&package).err().map(|error| format!("{error:#}"));
     let linker = linker::provide().inspect_err(|error| {
-        eprintln!("firmware images cannot be linked, libraries can be built: {error:#}")
+        eprintln!("firmware images cannot be linked, libraries can be built: {error:#}");
     });
     sysroot::provide(&package, target, why_no_clippy, linker.ok())
 }
