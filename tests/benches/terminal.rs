@@ -1,0 +1,175 @@
+//! A command's latency for real: two connections over two pseudo-terminals, and between them a line that carries 115200 bits
+//! a second and not one more: `cargo bench --package tieline-tests --bench terminal`.
+//!
+//! The simulator's figure beside it is the bound of docs/design.md: the line time of one largest frame, of a frame with
+//! reports, and of the command's own, + 1 ms. What is more here is what the operating system and a busy machine add.
+
+use std::error::Error;
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::os::fd::OwnedFd;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+use tieline_std::{Address, Connection, IntentOptions, InterestOptions, Options, RouteName};
+use tieline_tests::Rng;
+
+type Result<T> = std::result::Result<T, Box<dyn Error>>;
+
+const BAUD: u32 = 115_200;
+/// A board's frame: the largest that a session has is the smaller one's.
+const FRAME: usize = 264;
+const COMMANDS: usize = 200;
+/// docs/design.md, *Figures*: the bound on a clean line.
+const BOUND_MS: f64 = 26.5;
+const LIMIT: Duration = Duration::from_secs(20);
+/// Bytes that the line takes at once: a UART's FIFO.
+const FIFO: usize = 16;
+
+const fn name(path: &'static str) -> RouteName {
+    match RouteName::new("Bytes", path) {
+        Ok(name) => name,
+        Err(_) => panic!(),
+    }
+}
+
+static COMMAND: RouteName = name("bench.command");
+static LOAD: RouteName = name("bench.load");
+
+#[derive(Clone, Copy)]
+enum Load {
+    None,
+    BestEffort(usize),
+    Reliable(usize),
+}
+
+fn main() -> Result<()> {
+    println!("8-byte commands (reliable) beside a load, over terminals at {BAUD} baud; {COMMANDS} of each");
+    println!("  {:<44}{:>9}{:>9}{:>9}{:>9}", "load", "p50, ms", "p99, ms", "max, ms", "bound");
+    for (what, load) in [
+        ("none", Load::None),
+        ("best effort, 32 bytes each, without a pause", Load::BestEffort(32)),
+        ("reliable, 64 KiB messages", Load::Reliable(64 * 1024)),
+    ] {
+        let mut times = measure(load)?;
+        times.sort_by(f64::total_cmp);
+        let at = |part: f64| times.get((times.len() as f64 * part) as usize).copied().unwrap_or(f64::NAN);
+        println!(
+            "  {what:<44}{:>9.1}{:>9.1}{:>9.1}{BOUND_MS:>9.1}",
+            at(0.5),
+            at(0.99),
+            times.last().copied().unwrap_or(f64::NAN)
+        );
+    }
+    Ok(())
+}
+
+fn measure(load: Load) -> Result<Vec<f64>> {
+    let (near, near_path) = terminal()?;
+    let (far, far_path) = terminal()?;
+    let over = AtomicBool::new(false);
+    thread::scope(|scope| {
+        for (from, to) in [(&near, &far), (&far, &near)] {
+            let (from, to, over) = (File::from(from.try_clone()?), File::from(to.try_clone()?), &over);
+            scope.spawn(move || carry(from, to, over));
+        }
+        let measured = talk(load, near_path, far_path);
+        over.store(true, Ordering::SeqCst);
+        measured
+    })
+}
+
+/// Milliseconds from publishing to having it.
+fn talk(load: Load, near: String, far: String) -> Result<Vec<f64>> {
+    let options = Options { frame: FRAME, timeout: Some(LIMIT), ..Options::default() };
+    let board = thread::spawn(move || Connection::open(&Address::serial(far, BAUD), options));
+    let pc = Connection::open(&Address::serial(near, BAUD), Options::default())?;
+    let board = board.join().map_err(|_| "the board panicked")??;
+    let commands = pc.raw_publisher(&COMMAND, IntentOptions::reliable())?;
+    let (obeyed, told) = mpsc::channel();
+    let subscriber = board.raw_subscriber(&COMMAND, InterestOptions::default())?;
+    let unread =
+        board.raw_subscriber(&LOAD, InterestOptions { window: Some(200_000), ..Default::default() })?;
+    commands.wait_audience(LIMIT)?;
+    let over = AtomicBool::new(false);
+    let mut times = Vec::with_capacity(COMMANDS);
+    thread::scope(|scope| {
+        let over = &over;
+        scope.spawn(move || {
+            while let Ok(payload) = subscriber.recv() {
+                let _ = obeyed.send((payload, Instant::now()));
+            }
+        });
+        scope.spawn(move || while unread.recv().is_ok() {});
+        let (quality, payload) = match load {
+            Load::None => (IntentOptions::best_effort(), 0),
+            Load::BestEffort(payload) => (IntentOptions::best_effort(), payload),
+            Load::Reliable(payload) => (IntentOptions::reliable(), payload),
+        };
+        let publisher = pc.raw_publisher(&LOAD, quality)?.with_timeout(Duration::from_millis(100));
+        publisher.wait_audience(LIMIT)?;
+        scope.spawn(move || {
+            while payload > 0 && !over.load(Ordering::SeqCst) {
+                let _ = publisher.publish(&vec![0x55; payload]);
+            }
+        });
+        let mut rng = Rng::new(3);
+        for number in 0..COMMANDS as u64 {
+            thread::sleep(Duration::from_millis(rng.between(20, 120)));
+            let begin = Instant::now();
+            commands.publish(&number.to_le_bytes())?;
+            let (payload, obeyed_at) = told.recv_timeout(LIMIT)?;
+            assert_eq!(payload, number.to_le_bytes());
+            times.push(obeyed_at.duration_since(begin).as_secs_f64() * 1000.0);
+        }
+        over.store(true, Ordering::SeqCst);
+        for connection in [&pc, &board] {
+            let _ = connection.close(Duration::from_millis(1));
+        }
+        Ok(times)
+    })
+}
+
+fn terminal() -> Result<(OwnedFd, String)> {
+    let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY)?;
+    grantpt(&master)?;
+    unlockpt(&master)?;
+    rustix::io::ioctl_fionbio(&master, true)?;
+    let path = ptsname(&master, Vec::new())?.into_string()?;
+    Ok((master, path))
+}
+
+/// A line of one direction: 10 bits a byte, and no more ahead than its FIFO.
+fn carry(mut from: File, mut to: File, over: &AtomicBool) {
+    let mut buffer = [0; FIFO];
+    let mut free_at = Instant::now();
+    while !over.load(Ordering::SeqCst) {
+        let now = Instant::now();
+        if free_at > now {
+            thread::sleep(free_at - now);
+        }
+        match from.read(&mut buffer) {
+            Ok(n) => {
+                let takes = Duration::from_secs_f64(n as f64 * 10.0 / f64::from(BAUD));
+                // A line that has fallen behind because this thread was late catches up, but saves nothing up when idle.
+                free_at = free_at.max(now - Duration::from_millis(2)) + takes;
+                thread::sleep(free_at.saturating_duration_since(Instant::now()));
+                let mut rest = buffer.get(..n).unwrap_or_default();
+                while !rest.is_empty() && !over.load(Ordering::SeqCst) {
+                    match to.write(rest) {
+                        Ok(n) => rest = rest.get(n..).unwrap_or_default(),
+                        Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                            thread::sleep(Duration::from_micros(200));
+                        }
+                        // Nobody has it open: what a wire carries then is lost.
+                        Err(_) => break,
+                    }
+                }
+            }
+            Err(_) => thread::sleep(Duration::from_micros(200)),
+        }
+    }
+}
