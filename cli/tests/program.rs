@@ -6,6 +6,8 @@ use std::process::{Child, Command, Output, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use tieline_tests::gate::Gate;
+
 /// What takes longer than this hangs.
 const LIMIT: Duration = Duration::from_secs(30);
 
@@ -190,6 +192,38 @@ fn a_publisher_outlives_its_subscriber_while_it_waits_for_input() {
     assert_success("sub", &sub);
     assert_eq!(sub.stdout, b"2\n");
     assert_success("pub", &finish(publish));
+}
+
+#[test]
+fn a_file_goes_through_outages_exactly_once() {
+    const LINES: u32 = 400_000;
+    let (dial, listen) = addresses();
+    let gate = Gate::new(dial.trim_start_matches("tcp://")).unwrap();
+    let count = LINES.to_string();
+    let sub = tieline(&["sub", &listen, "Line@bench.in", "--count", &count]).spawn().unwrap();
+    let through = format!("tcp://{}", gate.address());
+    let mut publish =
+        tieline(&["pub", "--reliable", &through, "Line@bench.in"]).stdin(Stdio::piped()).spawn().unwrap();
+    feed(&mut publish, seq(LINES));
+    let over = std::sync::atomic::AtomicBool::new(false);
+    let (sub, publish) = thread::scope(|scope| {
+        let cuts = scope.spawn(|| {
+            while !over.load(std::sync::atomic::Ordering::SeqCst) && gate.passed() < 6 {
+                thread::sleep(Duration::from_millis(150));
+                gate.cut();
+            }
+        });
+        let publish = scope.spawn(|| finish(publish));
+        let sub = finish(sub);
+        over.store(true, std::sync::atomic::Ordering::SeqCst);
+        cuts.join().unwrap();
+        (sub, publish.join().unwrap())
+    });
+    assert_success("sub", &sub);
+    assert_success("pub", &publish);
+    assert!(sub.stdout == seq(LINES), "{} bytes came: {}", sub.stdout.len(), stderr(&sub));
+    assert!(gate.passed() > 2, "the line was cut only {} times", gate.passed());
+    assert!(stderr(&sub).contains("nothing reliable is missing"), "{}", stderr(&sub));
 }
 
 #[test]

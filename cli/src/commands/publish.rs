@@ -103,10 +103,17 @@ impl Talk<'_> {
         let mut input = io::stdin().lock();
         loop {
             while !is_readable(&input)? {
+                if let Some(ended) = self.connection.ended() {
+                    bail!(Error::Ended(ended));
+                }
                 self.look()?;
                 self.progress.show(|| format!("{} sent, waiting for input", count(lines.read, "line")));
             }
             let more = lines.fill(&mut input)?;
+            if !more && lines.buffer.is_empty() {
+                // A peer that has had enough may be gone by now.
+                return Ok(());
+            }
             self.look()?;
             let limit = self.audience()?;
             lines.publish(self, limit, !more)?;
@@ -143,9 +150,6 @@ impl Talk<'_> {
 
     /// Says what becomes of the line. It may come back; messages that are in doubt do not.
     fn look(&mut self) -> Result<()> {
-        if let Some(ended) = self.connection.ended() {
-            bail!(Error::Ended(ended));
-        }
         let mut failed = false;
         self.watch.look(|event| {
             if let Event::Failed { reason, .. } = event {
