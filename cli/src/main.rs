@@ -11,11 +11,12 @@ mod interrupt;
 mod outage;
 mod terminal;
 
+use std::io::Write;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Result;
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 use tieline_std::{Address, Connection, Options, RouteName};
 
 /// Typed, named messages between this PC and a board (or another program).
@@ -38,6 +39,14 @@ enum Command {
     Call(commands::call::Args),
     Ping(commands::ping::Args),
     Stats(commands::stats::Args),
+    Ports(commands::ports::Args),
+    /// Write a script that completes this program's commands and options in a shell
+    ///
+    /// For bash: tieline completions bash > ~/.local/share/bash-completion/completions/tieline
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
 }
 
 fn main() -> ExitCode {
@@ -49,6 +58,8 @@ fn main() -> ExitCode {
         Command::Call(args) => commands::call::run(&args),
         Command::Ping(args) => commands::ping::run(&args),
         Command::Stats(args) => commands::stats::run(&args),
+        Command::Ports(args) => commands::ports::run(&args),
+        Command::Completions { shell } => completions(shell),
     });
     match done {
         Ok(code) => code,
@@ -59,6 +70,13 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+fn completions(shell: clap_complete::Shell) -> Result<ExitCode> {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), "tieline", &mut script);
+    std::io::stdout().write_all(&script)?;
+    Ok(ExitCode::SUCCESS)
 }
 
 /// Whoever read our output has seen enough, as in `tieline sub ... | head`.

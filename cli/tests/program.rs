@@ -487,3 +487,22 @@ fn both_views_of_the_line_are_shown() {
     let _ = sub.kill();
     let _ = sub.wait();
 }
+
+#[test]
+fn ports_are_listed_and_shells_complete() {
+    for args in [&["ports"][..], &["ports", "--json"]] {
+        let output = tieline(args).output().unwrap();
+        assert_success("ports", &output);
+        for line in String::from_utf8_lossy(&output.stdout).lines().filter(|line| !line.starts_with(' ')) {
+            assert!(line.starts_with("serial:///") || line.starts_with("{\"path\":\"/"), "{line}");
+        }
+    }
+    for (shell, words) in
+        [("bash", "complete -F _tieline"), ("zsh", "#compdef tieline"), ("fish", "complete -c tieline")]
+    {
+        let output = tieline(&["completions", shell]).output().unwrap();
+        assert_success("completions", &output);
+        let text = String::from_utf8_lossy(&output.stdout);
+        assert!(text.contains(words) && text.contains("stats"), "{shell}");
+    }
+}

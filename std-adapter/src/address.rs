@@ -22,6 +22,7 @@ pub const BAUD_DEFAULT: u32 = 115_200;
 /// | `tcp://0.0.0.0:4100?listen` | wait there for one peer |
 /// | `serial:///dev/ttyUSB0?baud=921600` | open that serial port; 115200 baud unless stated |
 /// | `serial://?usb=0403:6001&baud=921600` | the serial port of that USB device, whatever its number; `usb=VID:PID:SERIAL` tells equal ones apart |
+/// | `serial:///dev/ttyUSB0?flow=rtscts&dtr=keep` | with hardware flow control, and with DTR as it is (`on`, `off`): many a board is reset by it |
 /// | `unix:///run/bench.sock` | dial a Unix socket; `unix:///run/bench.sock?listen` waits there |
 /// | `udp://192.168.0.7:4100` | the peer there, over UDP; `mtu=N` where packets of another size go undivided |
 /// | `udp://0.0.0.0:4100?listen` | wait there for one peer |
@@ -52,7 +53,24 @@ pub(crate) enum Carrier {
     Tcp { host: String, port: u16, listen: bool },
     Udp(Udp),
     Unix { path: String, listen: bool },
-    Serial { port: Port },
+    Serial { port: Port, wires: Wires },
+}
+
+/// What is done with the control lines of a serial port.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub(crate) struct Wires {
+    /// RTS and CTS say when bytes may be sent.
+    pub(crate) rtscts: bool,
+    pub(crate) dtr: Option<Dtr>,
+}
+
+/// What DTR (and RTS, unless it is for flow control) is set to when the port is opened. Many a board is reset by it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Dtr {
+    On,
+    Off,
+    /// As it is, also when the port is closed: the next one who opens it resets nothing.
+    Keep,
 }
 
 /// Which serial port.
@@ -94,7 +112,7 @@ impl Address {
     /// Opens a serial port.
     #[must_use]
     pub fn serial(path: impl Into<String>, baud: u32) -> Self {
-        let carrier = Carrier::Serial { port: Port::Path(path.into()) };
+        let carrier = Carrier::Serial { port: Port::Path(path.into()), wires: Wires::default() };
         Self { carrier, serial_framing: true, baud: Some(baud.max(1)) }
     }
 
@@ -159,8 +177,9 @@ impl Address {
             None => (rest, Stated::default()),
         };
         let scheme = scheme.to_ascii_lowercase();
-        if options.usb.is_some() && scheme != "serial" {
-            return Err(Problem::new("`usb` is for serial ports", "", "serial://?usb=0403:6001"));
+        if options.is_of_port() && scheme != "serial" {
+            let wrong = "`usb`, `flow` and `dtr` are for serial ports";
+            return Err(Problem::new(wrong, "", "serial://?usb=0403:6001"));
         }
         match scheme.as_str() {
             "tcp" => Self::parse_tcp(place, &options),
@@ -246,7 +265,8 @@ impl Address {
                 "framing=stream loses its place for good when a byte is lost, which a serial port may do";
             return Err(Problem::new(wrong, understood, EXAMPLE));
         }
-        Ok(Self { carrier: Carrier::Serial { port }, serial_framing: true, baud: options.baud })
+        let wires = Wires { rtscts: options.rtscts.unwrap_or(false), dtr: options.dtr };
+        Ok(Self { carrier: Carrier::Serial { port, wires }, serial_framing: true, baud: options.baud })
     }
 }
 
@@ -282,14 +302,23 @@ impl fmt::Display for Address {
                     options.push("listen".to_owned());
                 }
             }
-            Carrier::Serial { port: Port::Path(path) } => write!(f, "serial://{path}")?,
-            Carrier::Serial { port: Port::Usb { vendor, product, serial } } => {
+            Carrier::Serial { port: Port::Path(path), .. } => write!(f, "serial://{path}")?,
+            Carrier::Serial { port: Port::Usb { vendor, product, serial }, .. } => {
                 f.write_str("serial://")?;
                 let serial = serial.iter().map(|serial| format!(":{serial}")).collect::<String>();
                 options.push(format!("usb={vendor:04x}:{product:04x}{serial}"));
             }
         }
         options.extend(self.baud.map(|baud| format!("baud={baud}")));
+        if let Carrier::Serial { wires, .. } = &self.carrier {
+            options.extend(wires.rtscts.then(|| "flow=rtscts".to_owned()));
+            let dtr = wires.dtr.map(|dtr| match dtr {
+                Dtr::On => "dtr=on",
+                Dtr::Off => "dtr=off",
+                Dtr::Keep => "dtr=keep",
+            });
+            options.extend(dtr.map(str::to_owned));
+        }
         if options.is_empty() { Ok(()) } else { write!(f, "?{}", options.join("&")) }
     }
 }
@@ -301,9 +330,16 @@ struct Stated {
     serial_framing: Option<bool>,
     baud: Option<u32>,
     usb: Option<Port>,
+    rtscts: Option<bool>,
+    dtr: Option<Dtr>,
 }
 
 impl Stated {
+    /// Whether it says something that only a serial port has.
+    fn is_of_port(&self) -> bool {
+        self.usb.is_some() || self.rtscts.is_some() || self.dtr.is_some()
+    }
+
     fn parse(text: &str) -> Result<Self, Problem> {
         let mut stated = Self::default();
         for option in text.split('&').filter(|option| !option.is_empty()) {
@@ -319,10 +355,12 @@ impl Stated {
                 }
                 ("baud", value) => stated.baud.replace(parse_baud(value)?).is_some(),
                 ("usb", value) => stated.usb.replace(parse_usb(value)?).is_some(),
+                ("flow", value) => stated.rtscts.replace(parse_flow(value)?).is_some(),
+                ("dtr", value) => stated.dtr.replace(parse_dtr(value)?).is_some(),
                 ("framing", value) => stated.serial_framing.replace(parse_framing(value)?).is_some(),
                 _ => {
                     let wrong = format!(
-                        "`{name}` is not an option; there are listen, baud=N, usb=VID:PID and framing=serial"
+                        "`{name}` is not an option; there are listen, baud=N, usb=VID:PID, flow=rtscts, dtr=on|off|keep and framing=serial"
                     );
                     return Err(Problem::new(wrong, "", EXAMPLES));
                 }
@@ -361,6 +399,31 @@ fn parse_usb(value: Option<&str>) -> Result<Port, Problem> {
             ),
             "",
             "serial://?usb=0403:6001&baud=921600",
+        )),
+    }
+}
+
+fn parse_flow(value: Option<&str>) -> Result<bool, Problem> {
+    match value {
+        Some("rtscts") => Ok(true),
+        Some("none") => Ok(false),
+        other => Err(Problem::new(
+            format!("`flow` is rtscts or none, and not `{}`", other.unwrap_or_default()),
+            "a serial port",
+            "serial:///dev/ttyUSB0?flow=rtscts",
+        )),
+    }
+}
+
+fn parse_dtr(value: Option<&str>) -> Result<Dtr, Problem> {
+    match value {
+        Some("on") => Ok(Dtr::On),
+        Some("off") => Ok(Dtr::Off),
+        Some("keep") => Ok(Dtr::Keep),
+        other => Err(Problem::new(
+            format!("`dtr` is on, off or keep, and not `{}`", other.unwrap_or_default()),
+            "a serial port",
+            "serial:///dev/ttyUSB0?dtr=keep",
         )),
     }
 }
@@ -493,6 +556,8 @@ mod tests {
             "serial:///dev/ttyUSB0",
             "serial:///dev/serial/by-id/usb-x?baud=921600",
             "serial://?usb=0403:6001",
+            "serial:///dev/ttyUSB0?baud=115200&flow=rtscts&dtr=keep",
+            "serial:///dev/ttyUSB0?dtr=off",
             "serial://?usb=2e8a:000a:E660:58&baud=921600",
             "unix:///run/a.sock",
             "unix:///run/a.sock?listen",
@@ -524,10 +589,13 @@ mod tests {
             ("unix://", ["the path is missing", "a Unix socket", "unix:///"]),
             ("unix://run/a", ["three slashes", "a Unix socket", "unix:///run/a"]),
             ("unix:///run/a?baud=9600", ["leave `baud`", "`/run/a`", "unix:///"]),
+            ("serial:///dev/x?flow=xonxoff", ["`flow` is rtscts or none", "`xonxoff`", "flow=rtscts"]),
+            ("serial:///dev/x?dtr=maybe", ["`dtr` is on, off or keep", "`maybe`", "dtr=keep"]),
+            ("tcp://h:1?dtr=on", ["are for serial ports", "", "serial://"]),
             ("serial://?usb=0403", ["vendor and product in hexadecimal", "`0403`", "usb=0403:6001"]),
             ("serial://?usb=0403:6001:", ["vendor and product", "`0403:6001:`", "usb="]),
             ("serial:///dev/x?usb=0403:6001", ["both say which port", "USB 0403:6001", "usb="]),
-            ("tcp://h:1?usb=0403:6001", ["`usb` is for serial ports", "", "serial://"]),
+            ("tcp://h:1?usb=0403:6001", ["are for serial ports", "", "serial://"]),
             ("h:4100", ["begins with tcp://, udp://, unix:// or serial://", "", "A right one: tcp://h:4100"]),
             ("/dev/ttyUSB0", ["begins with", "", "A right one: serial:///dev/ttyUSB0"]),
             ("", ["begins with", "", "serial://"]),

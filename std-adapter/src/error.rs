@@ -147,7 +147,7 @@ fn cannot_open(f: &mut fmt::Formatter<'_>, address: &Address, cause: &io::Error)
     write!(f, "cannot open {address}: {cause}")?;
     match cause.kind() {
         io::ErrorKind::PermissionDenied => f.write_str(
-            ": this user may not; on Linux serial ports belong to the group dialout (or uucp): `usermod -aG`",
+            ": this user may not; on Linux join the group of the device (dialout or uucp, usually): `sudo usermod -aG GROUP USER`, and log in anew",
         ),
         io::ErrorKind::AddrInUse => {
             f.write_str(": another program is there; end it, or choose another address")

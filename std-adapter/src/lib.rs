@@ -99,6 +99,7 @@ mod link;
 mod listener;
 mod opening;
 mod options;
+mod ports;
 mod probe;
 mod reception;
 mod route;
@@ -121,6 +122,7 @@ pub use handles::{
 };
 pub use listener::Listener;
 pub use options::{Options, Policy};
+pub use ports::{PortInfo, UsbInfo, ports};
 pub use route::route;
 pub use stats::{Report, RouteStats, Traffic};
 pub use tieline::broadcast::{BroadcastStats, Header as BroadcastHeader};

@@ -168,3 +168,21 @@ fn a_silent_line_is_said() {
     let error = Connection::open(&line.device, options).unwrap_err();
     assert!(error.to_string().contains("not one byte came"), "{error}");
 }
+
+#[test]
+fn control_lines_are_as_the_address_says() {
+    let line = line(115_200);
+    let text = format!("{}&flow=rtscts&dtr=keep", line.device);
+    let device: Address = text.parse().unwrap();
+    let server = line.server.clone();
+    let far = thread::spawn(move || Connection::open(&server, Options::default()).unwrap());
+    let near = Connection::open(&device, Options::default()).unwrap();
+    assert!(near.peer().is_some());
+    // Nobody else gets in, and is told why.
+    let options = Options { timeout: Some(Duration::from_millis(300)), ..Options::default() };
+    let error = Connection::open(&device, options).unwrap_err().to_string();
+    let words =
+        if cfg!(target_os = "linux") { format!("(process {})", std::process::id()) } else { String::new() };
+    assert!(error.contains("has it open") && error.contains(&words), "{error}");
+    drop(far.join().unwrap());
+}

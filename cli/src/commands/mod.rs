@@ -3,6 +3,7 @@
 pub(crate) mod broadcast;
 pub(crate) mod call;
 pub(crate) mod ping;
+pub(crate) mod ports;
 pub(crate) mod publish;
 pub(crate) mod stats;
 pub(crate) mod subscribe;

@@ -23,6 +23,7 @@ use tieline::Link;
 pub(crate) use over::over;
 pub(crate) use pace::Pace;
 pub(crate) use pair::pair;
+pub(crate) use serial::ports;
 pub(crate) use waiting::Waiting;
 
 use crate::address::{Address, BAUD_DEFAULT, Carrier, To, Udp};
@@ -70,9 +71,9 @@ impl Line {
                 Ok(Self::udp(udp::Socket::dial(&addresses, *mtu)?))
             }
             Carrier::Unix { path, .. } => Self::socket(unix::dial(path)?, address),
-            Carrier::Serial { port } => {
+            Carrier::Serial { port, wires } => {
                 let baud = address.baud.unwrap_or(BAUD_DEFAULT);
-                let carrier = Open::Serial(serial::Port::open(port, baud)?);
+                let carrier = Open::Serial(serial::Port::open(port, baud, *wires)?);
                 Ok(Self { carrier, link: serial_link(Some(baud)), pace: Some(baud) })
             }
         }

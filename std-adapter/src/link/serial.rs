@@ -8,9 +8,11 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::OpenOptionsExt;
 
-use serialport::{ClearBuffer, SerialPort, SerialPortInfo, SerialPortType, TTYPort};
+use rustix::termios::{ControlModes, OptionalActions};
+use serialport::{ClearBuffer, FlowControl, SerialPort, SerialPortInfo, SerialPortType, TTYPort};
 
-use crate::address;
+use crate::address::{self, Dtr, Wires};
+use crate::ports::{group_of, holders};
 
 /// An open serial port.
 #[derive(Debug)]
@@ -21,18 +23,26 @@ pub(super) struct Port {
 }
 
 impl Port {
-    pub(super) fn open(port: &address::Port, baud: u32) -> io::Result<Self> {
+    pub(super) fn open(port: &address::Port, baud: u32, wires: Wires) -> io::Result<Self> {
         match port {
-            address::Port::Path(path) => Self::open_path(path, baud),
+            address::Port::Path(path) => Self::open_path(path, baud, wires),
             address::Port::Usb { vendor, product, serial } => {
                 let path = find_usb(&ports()?, (*vendor, *product), serial.as_deref())?;
-                Self::open_path(&path, baud)
+                Self::open_path(&path, baud, wires)
             }
         }
     }
 
-    fn open_path(path: &str, baud: u32) -> io::Result<Self> {
-        let mut settings = serialport::new(path, baud).open_native().map_err(describe)?;
+    fn open_path(path: &str, baud: u32, wires: Wires) -> io::Result<Self> {
+        let flow = if wires.rtscts { FlowControl::Hardware } else { FlowControl::None };
+        let opened = serialport::new(path, baud).flow_control(flow).open_native();
+        let mut settings = opened.map_err(|error| explain(path, describe(error)))?;
+        if let Some(level) = wires.dtr.filter(|dtr| *dtr != Dtr::Keep).map(|dtr| dtr == Dtr::On) {
+            settings.write_data_terminal_ready(level).map_err(describe)?;
+            if !wires.rtscts {
+                settings.write_request_to_send(level).map_err(describe)?;
+            }
+        }
         // Whatever came before the settings were right is noise.
         let _ = settings.clear(ClearBuffer::Input);
         // Others stay locked out but for the moment in which we open the device once more ourselves.
@@ -40,6 +50,9 @@ impl Port {
         let flags = rustix::fs::OFlags::NONBLOCK | rustix::fs::OFlags::NOCTTY;
         let flags = i32::try_from(flags.bits()).unwrap_or_default();
         let bytes = OpenOptions::new().read(true).write(true).custom_flags(flags).open(path)?;
+        if wires.dtr == Some(Dtr::Keep) {
+            keep_on_close(&bytes)?;
+        }
         settings.set_exclusive(true).map_err(describe)?;
         Ok(Self { bytes, settings: std::sync::Mutex::new(settings) })
     }
@@ -55,6 +68,35 @@ impl Port {
     }
 }
 
+/// The lines stay as they are when the port is closed, so that opening it once more changes nothing.
+fn keep_on_close(port: &File) -> io::Result<()> {
+    let mut settings = rustix::termios::tcgetattr(port)?;
+    settings.control_modes.remove(ControlModes::HUPCL);
+    Ok(rustix::termios::tcsetattr(port, OptionalActions::Now, &settings)?)
+}
+
+/// Adds what helps to an error of opening a port.
+fn explain(path: &str, error: io::Error) -> io::Error {
+    match error.kind() {
+        io::ErrorKind::PermissionDenied => match group_of(path) {
+            Some(group) => {
+                let text = format!("{error}; it belongs to the group `{group}`");
+                io::Error::new(error.kind(), text)
+            }
+            None => error,
+        },
+        // That is also what `serialport` says of a port that somebody has locked.
+        io::ErrorKind::NotFound if std::path::Path::new(path).exists() => {
+            let holders = holders(path);
+            let list: Vec<_> =
+                holders.iter().map(|(pid, program)| format!("`{program}` (process {pid})")).collect();
+            let who = if list.is_empty() { "another program".to_owned() } else { list.join(", ") };
+            io::Error::new(io::ErrorKind::ResourceBusy, format!("{who} has it open"))
+        }
+        _ => error,
+    }
+}
+
 fn describe(error: serialport::Error) -> io::Error {
     match error.kind {
         serialport::ErrorKind::Io(kind) => io::Error::new(kind, error.description),
@@ -64,7 +106,7 @@ fn describe(error: serialport::Error) -> io::Error {
 }
 
 /// The serial ports of this machine.
-fn ports() -> io::Result<Vec<SerialPortInfo>> {
+pub(crate) fn ports() -> io::Result<Vec<SerialPortInfo>> {
     // Without it (a container) `serialport` panics.
     if cfg!(target_os = "linux") && !std::path::Path::new("/sys/class/tty").is_dir() {
         return Ok(Vec::new());
