@@ -12,11 +12,14 @@ pub(crate) enum Format {
     Hex,
     /// One JSON object a line: {"route": ..., "text": ...}, or "hex" for what is not UTF-8
     Json,
+    /// The bytes as they are and nothing between: for a decoder of a stream
+    Raw,
 }
 
-/// Writes a payload as one line.
+/// Writes a payload as one line, but for [`Format::Raw`].
 pub(crate) fn payload(out: &mut impl Write, format: Format, route: &str, payload: &[u8]) -> io::Result<()> {
     match format {
+        Format::Raw => return out.write_all(payload),
         Format::Text => out.write_all(payload)?,
         Format::Hex => hex(out, payload)?,
         Format::Json => {
@@ -86,6 +89,7 @@ mod tests {
     fn payloads_are_lines() {
         assert_eq!(line(Format::Text, b"a b"), "a b\n");
         assert_eq!(line(Format::Hex, &[0, 0xAF]), "00af\n");
+        assert_eq!(line(Format::Raw, b"a\n"), "a\n");
         assert_eq!(
             line(Format::Json, b"\"\\\n\x01\xC3\xA9"),
             "{\"route\":\"T@a\",\"text\":\"\\\"\\\\\\n\\u0001\u{e9}\"}\n"

@@ -5,10 +5,12 @@
 //! queues that an interrupt handler serves ([`Queues`]). What the messages mean is the application's; registers, pins and
 //! interrupts are the board's.
 
+mod logs;
 mod ports;
 mod queues;
 mod run;
 
+pub use logs::{LOG, LogRing, Logged};
 pub use ports::{Io, Nb};
 pub use queues::{Handler, QueuedPort, Queues};
 pub use run::{Application, Board, Ready, Turn, Wait};

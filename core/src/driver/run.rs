@@ -35,6 +35,18 @@ pub trait Application {
     fn poll(&mut self, now: Instant) -> Option<Instant>;
 }
 
+impl<A: Application> Application for &mut A {
+    type Storage = A::Storage;
+
+    fn endpoint(&mut self) -> &mut Endpoint<A::Storage> {
+        (**self).endpoint()
+    }
+
+    fn poll(&mut self, now: Instant) -> Option<Instant> {
+        (**self).poll(now)
+    }
+}
+
 /// What the loop runs on.
 pub trait Board {
     /// The clock, which never goes back.

@@ -8,7 +8,7 @@ fn main() -> io::Result<()> {
     fs::copy("memory.x", out.join("memory.x"))?;
     println!("cargo::rustc-link-search={}", out.display());
     println!("cargo::rustc-link-arg-bins=-Tlink.x");
-    if env::var_os("CARGO_FEATURE_SEMIHOSTING_LOGS").is_some() {
+    if env::var_os("CARGO_FEATURE_LOGS").is_some() {
         println!("cargo::rustc-link-arg-bins=-Tdefmt.x");
     }
     println!("cargo::rerun-if-changed=memory.x");

@@ -45,12 +45,15 @@ fn main() -> ! {
     }
 
     let boot_nonce = boot_nonce(system_tick::ticks);
-    #[cfg(feature = "semihosting-logs")]
+    #[cfg(feature = "logs")]
     defmt::info!("start, boot nonce {=u64:x}", boot_nonce);
     APP.start(boot_nonce);
     APP.endpoint().handle_connect(timers.now(), Link::serial(BAUD)).unwrap();
     let mut driver = Driver::<_, { Storage::TRANSMIT_MAX }>::new(port);
-    match driver.run(APP, &mut timers) {}
+    let application = APP;
+    #[cfg(feature = "route-logs")]
+    let application = &mut tieline_board_support::logs::logged(application);
+    match driver.run(application, &mut timers) {}
 }
 
 #[interrupt]

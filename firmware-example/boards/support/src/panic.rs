@@ -6,9 +6,9 @@ use cortex_m::peripheral::SCB;
 
 #[panic_handler]
 fn panic(info: &PanicInfo<'_>) -> ! {
-    #[cfg(feature = "semihosting-logs")]
+    #[cfg(feature = "logs")]
     defmt::error!("{}", defmt::Display2Format(info));
-    #[cfg(not(feature = "semihosting-logs"))]
+    #[cfg(not(feature = "logs"))]
     let _ = info;
     SCB::sys_reset()
 }

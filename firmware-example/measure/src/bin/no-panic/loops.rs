@@ -4,7 +4,9 @@ use core::convert::Infallible;
 use core::hint::black_box;
 
 use embedded_io::{Read, ReadReady, Write, WriteReady};
-use tieline::driver::{Application, Board, Driver, Handler, Io, Nb, Port, QueuedPort, Ready, Turn, Wait};
+use tieline::driver::{
+    Application, Board, Driver, Handler, Io, LogRing, Logged, Nb, Port, QueuedPort, Ready, Turn, Wait,
+};
 use tieline::nb;
 use tieline::time::{Clock, TickExtender};
 use tieline::{Endpoint, Instant};
@@ -94,6 +96,17 @@ pub(crate) fn turn<P: Port + Ready>(driver: &mut Driver<P, OUT>, endpoint: &mut 
     } else {
         let end: Result<Infallible, _> = driver.run(&mut application, &mut clocks);
         tell(end.is_err());
+    }
+}
+
+/// Logs.
+pub(crate) fn logs(logged: &mut Logged<'_, Anything<'_>, 256>, ring: &LogRing<256>, record: &[u8]) {
+    match any() {
+        0 => ring.begin(),
+        1 => ring.write(record),
+        2 => ring.end(),
+        3 => tell(ring.lost()),
+        _ => tell(logged.poll(Instant::ZERO).is_some()),
     }
 }
 

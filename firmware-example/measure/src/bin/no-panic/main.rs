@@ -21,7 +21,7 @@ mod plain;
 mod typed;
 
 use any::any;
-use tieline::driver::{Driver, Io, Queues};
+use tieline::driver::{Driver, Io, LogRing, Logged, Queues};
 use tieline::time::TickExtender;
 use tieline::{Endpoint, Inline, Instant};
 
@@ -37,6 +37,7 @@ fn main() -> ! {
     static mut DRIVER: Driver<Io<any::Bytes>, OUT> = Driver::new(Io(any::Bytes));
     static mut QUEUES: Queues<64, 32> = Queues::new();
     static mut LISTENER: listen::Listener = listen::Listener::new();
+    static LOGS: LogRing<256> = LogRing::new();
     static mut TICKS: TickExtender = TickExtender::new();
 
     let mut other = Driver::<_, OUT>::new(any::functions());
@@ -47,7 +48,7 @@ fn main() -> ! {
         let now = Instant::from_micros(TICKS.extend(any()));
         // As much of the payload as somebody says, none if that is too much.
         let payload = PAYLOAD.get(..any() as usize).unwrap_or_default();
-        match any() % 11 {
+        match any() % 12 {
             0 => orders::world(ENDPOINT, now, payload),
             1 => orders::declare(ENDPOINT, &mut known),
             2 => orders::send(ENDPOINT, &mut known, now, payload),
@@ -57,6 +58,10 @@ fn main() -> ! {
             6 => loops::interrupt(&mut handler),
             7 => loops::port(queued.port(), FRAME),
             8 => loops::turn(core::hint::black_box(&mut queued), ENDPOINT),
+            10 => {
+                let application = loops::Anything(ENDPOINT);
+                loops::logs(&mut Logged::new(application, &LOGS), core::hint::black_box(&LOGS), payload);
+            }
             9 => loops::ready(ENDPOINT, &mut other, DRIVER),
             _ => {
                 any::tell(DRIVER.poll(ENDPOINT, now).is_ok());
