@@ -131,6 +131,17 @@ impl Board {
         Ok(memory)
     }
 
+    /// A word of its memory, while it runs.
+    ///
+    /// # Errors
+    /// QEMU is gone, or the board has no such memory.
+    pub fn word(&self, address: u32) -> io::Result<u32> {
+        let order = json!({ "command-line": format!("xp /1xw {address:#x}") });
+        let answer = Control::connect(self.socket())?.execute("human-monitor-command", &order)?;
+        word_in(answer.as_str().unwrap_or_default())
+            .ok_or_else(|| io::Error::other(format!("{QEMU} says of memory: {answer}")))
+    }
+
     /// Whether QEMU still runs.
     pub fn is_running(&mut self) -> bool {
         matches!(self.qemu.try_wait(), Ok(None))
@@ -216,6 +227,12 @@ fn uart_of(devices: &Value) -> Option<SocketAddr> {
     address.split(',').next()?.parse().ok()
 }
 
+/// The word in `0000000020000004: 0x0000002a`.
+fn word_in(answer: &str) -> Option<u32> {
+    let (_, word) = answer.trim().split_once(": 0x")?;
+    u32::from_str_radix(word, 16).ok()
+}
+
 /// A path as it is written into an argument of QEMU that has options after commas.
 #[must_use]
 pub fn escaped(path: &Path) -> PathBuf {
@@ -235,6 +252,12 @@ mod tests {
         assert_eq!(uart_of(&devices), Some("127.0.0.1:34805".parse().unwrap()));
         assert_eq!(uart_of(&json!([{ "filename": "vc", "label": "serial0" }])), None);
         assert_eq!(uart_of(&json!({})), None);
+    }
+
+    #[test]
+    fn a_word_of_memory_is_read_from_what_the_monitor_says() {
+        assert_eq!(word_in("0000000020000004: 0x0000002a\r\n"), Some(42));
+        assert_eq!(word_in("Cannot access memory\r\n"), None);
     }
 
     #[test]

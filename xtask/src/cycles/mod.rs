@@ -1,9 +1,11 @@
 //! `cargo xtask cycles`: how many instructions a message takes on a Cortex-M3, beside what is recorded and what others take.
 //!
 //! The program `cycles` of `firmware-example/measure` counts them itself, in QEMU, where they come out the same each time. An
-//! instruction is not a clock cycle: what a real core makes of it depends on its pipeline and its flash.
+//! instruction is not a clock cycle: what a real core makes of it depends on its pipeline and its flash. Beside them are the
+//! interrupts that a byte takes, which depend on when bytes come and are not recorded.
 
 mod figures;
+mod interrupts;
 mod peers;
 
 use std::process::{Command, ExitCode};
@@ -23,6 +25,9 @@ pub(crate) struct Args {
     /// Record what is counted now
     #[arg(long)]
     update: bool,
+    /// Count only the interrupts per byte
+    #[arg(long, conflicts_with = "update")]
+    interrupts: bool,
 }
 
 const TARGET: &str = "thumbv7m-none-eabi";
@@ -43,11 +48,17 @@ static FILE: File = File {
 };
 
 pub(crate) fn run(args: &Args) -> Result<ExitCode> {
+    if args.interrupts {
+        emulator::provide()?;
+        interrupts::print()?;
+        return Ok(ExitCode::SUCCESS);
+    }
     // Without a record there is nothing to compare with, which is fine for who writes one.
     let records =
         if args.update { Records::load(&FILE).unwrap_or(Records::new(&FILE)) } else { Records::load(&FILE)? };
     let (counts, pinned) = count_all()?;
     print_tables(&counts, &records);
+    interrupts::print()?;
     if args.update {
         let mut records = Records::new(&FILE);
         counts.into_iter().for_each(|(key, count)| records.set(key, count));
