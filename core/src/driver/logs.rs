@@ -305,7 +305,7 @@ mod tests {
             endpoint.handle_connect(Instant::ZERO, crate::Link::serial(115_200)).unwrap();
             Bare(endpoint)
         };
-        let ring = LogRing::<128>::new();
+        let ring = LogRing::<256>::new();
         let mut board = Logged::new(start(1), &ring);
         let mut pc = start(2);
         let interest = pc.0.declare_interest(&LOG, crate::InterestOptions::default()).unwrap();
