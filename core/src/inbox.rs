@@ -62,12 +62,17 @@ impl Record {
         Self { deadline, expires: true, ..self }
     }
 
-    const fn head(self) -> usize {
-        if capability::EXPIRY && self.expires { MESSAGE_COST + LIFE_COST } else { MESSAGE_COST }
+    /// Whether it has a deadline.
+    pub(crate) const fn expires(&self) -> bool {
+        capability::EXPIRY && self.expires
+    }
+
+    const fn head(&self) -> usize {
+        if self.expires() { MESSAGE_COST + LIFE_COST } else { MESSAGE_COST }
     }
 
     /// What the record takes of the window: header, deadline and payload.
-    pub(crate) const fn cost(self) -> u32 {
+    pub(crate) const fn cost(&self) -> u32 {
         self.len.saturating_add(self.head() as u32)
     }
 
@@ -78,9 +83,9 @@ impl Record {
             | u64::from(self.number & NUMBER_MASK) << 54
             | u64::from(self.reliable) << 61
             | u64::from(self.expires) << 62;
-        ring.write(buffer, at, &bits.to_le_bytes());
-        if capability::EXPIRY && self.expires {
-            ring.write(buffer, at + MESSAGE_COST, &self.deadline.to_le_bytes());
+        ring.put(buffer, at, bits.to_le_bytes());
+        if self.expires() {
+            ring.put(buffer, at + MESSAGE_COST, self.deadline.to_le_bytes());
         }
     }
 
@@ -148,13 +153,13 @@ impl Region {
     }
 
     fn bytes<'b>(&self, rx: &'b mut [u8]) -> &'b mut [u8] {
-        let at = self.at as usize;
-        rx.get_mut(at..at.saturating_add(self.capacity as usize)).unwrap_or_default()
+        let rest = rx.get_mut(self.at as usize..).unwrap_or_default();
+        rest.get_mut(..self.capacity as usize).unwrap_or_default()
     }
 
     fn view<'b>(&self, rx: &'b [u8]) -> &'b [u8] {
-        let at = self.at as usize;
-        rx.get(at..at.saturating_add(self.capacity as usize)).unwrap_or_default()
+        let rest = rx.get(self.at as usize..).unwrap_or_default();
+        rest.get(..self.capacity as usize).unwrap_or_default()
     }
 
     /// Stores a record, to be handed out behind those that are ready; false: no room, nothing was stored. Nothing may be
@@ -298,14 +303,16 @@ impl Region {
     /// Takes the oldest record out. Its payload stays readable until the region is written again.
     pub(crate) fn pop<'b>(&mut self, rx: &'b mut [u8]) -> Option<(Record, &'b [u8])> {
         let record = self.front(rx)?;
+        Some((record, self.take(rx, &record)))
+    }
+
+    /// The same of a record that is known to be the oldest.
+    pub(crate) fn take<'b>(&mut self, rx: &'b mut [u8], record: &Record) -> &'b [u8] {
         let buffer = self.bytes(rx);
-        let (head, len) = (record.head(), record.len as usize);
-        self.ring.straighten(buffer, head + len);
-        // Into the slice first, then out of the ring: popping the last record moves the head.
-        let (payload, _) = self.ring.pieces(buffer, head, len);
-        self.ring.pop(self.capacity as usize, head + len);
-        self.ready -= record.cost();
-        Some((record, payload))
+        let cost = record.cost();
+        let bytes = self.ring.pop(buffer, cost as usize);
+        self.ready -= cost;
+        bytes.get(record.head()..).unwrap_or_default()
     }
 }
 
@@ -366,7 +373,7 @@ mod tests {
             let mut region = Region::new(0, 120);
             // The ring begins anywhere.
             assert!(region.push(&mut rx, whole(&[0; 100]), &[0; 100]));
-            region.ring.pop(120, usize::from(turn) * 3);
+            region.ring.pop(&mut rx, usize::from(turn) * 3);
             region.ring.shrink(200);
             region.ready = 0;
             let first = turn.wrapping_mul(9000);

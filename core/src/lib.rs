@@ -5,7 +5,8 @@
 //! known when you compile. Adapters drive it: [`driver`] on microcontrollers, the crate `tieline-std` on PCs.
 //!
 //! An example is at [`Endpoint`]. Features that add something: `postcard` makes messages of serde types (with a trait `Named`),
-//! `defmt` logs what the endpoint decides, `crc-table` (1 KiB of flash) and `crc-table16` (16 KiB) make the checksum faster.
+//! `defmt` logs what the endpoint decides, `crc-table` (1 KiB of flash instead of 64 bytes) and
+//! `crc-table16` (16 KiB, for PCs) make the checksum faster.
 //!
 //! Capabilities are features as well, all of them on by default (`full`). A board that needs less says
 //! `default-features = false` and names what it needs; the rest then costs neither flash nor RAM, and the peer, which may be

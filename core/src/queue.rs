@@ -81,9 +81,22 @@ impl Ring {
         out
     }
 
+    /// Writes `N` bytes at `offset`, in the ring or in the free space behind it.
+    pub(crate) fn put<const N: usize>(&self, buffer: &mut [u8], offset: usize, bytes: [u8; N]) {
+        let at = self.place(buffer.len(), offset);
+        match buffer.get_mut(at..).and_then(|rest| rest.first_chunk_mut()) {
+            Some(place) => *place = bytes,
+            None => self.write(buffer, offset, &bytes),
+        }
+    }
+
     /// Writes bytes at `offset`, in the ring or in the free space behind it.
     pub(crate) fn write(&self, buffer: &mut [u8], offset: usize, bytes: &[u8]) {
         let at = self.place(buffer.len(), offset);
+        if let Some(place) = buffer.get_mut(at..at.saturating_add(bytes.len())) {
+            copy(place, bytes);
+            return;
+        }
         let first = bytes.len().min(buffer.len().saturating_sub(at));
         let Some((now, later)) = bytes.split_at_checked(first) else { return };
         if let Some(place) = buffer.get_mut(at..at.saturating_add(first)) {
@@ -104,15 +117,16 @@ impl Ring {
         self.len -= n.min(self.len()) as u32;
     }
 
-    /// Drops the `n` oldest bytes.
-    pub(crate) fn pop(&mut self, capacity: usize, n: usize) {
+    /// Takes the `n` oldest bytes out, which lie in one piece then.
+    pub(crate) fn pop<'b>(&mut self, buffer: &'b mut [u8], n: usize) -> &'b [u8] {
         let n = n.min(self.len());
-        self.head = self.place(capacity, n) as u32;
+        self.straighten(buffer, n);
+        let head = self.head as usize;
         self.len -= n as u32;
-        if self.len == 0 {
-            // An empty ring starts at the front: fewer records lie across the end.
-            self.head = 0;
-        }
+        // An empty ring starts at the front: fewer records lie across the end.
+        let next = if self.len == 0 { 0 } else { head + n };
+        self.head = if next == buffer.len() { 0 } else { next as u32 };
+        buffer.get(head..head + n).unwrap_or_default()
     }
 
     /// Moves the bytes so that the first `n` of them lie in one piece. Costs a pass over the slice, at most once
@@ -229,14 +243,14 @@ mod tests {
             let (a, b) = ring.pieces(&buffer, 3, 3);
             let joined: Vec<u8> = a.iter().chain(b).copied().collect();
             assert_eq!(joined, bytes);
-            ring.pop(7, 3);
+            ring.pop(&mut buffer, 3);
             ring.straighten(&mut buffer, 3);
             assert_eq!(ring.pieces(&buffer, 0, 3), (&bytes[..], &[][..]));
-            ring.pop(7, 2);
+            ring.pop(&mut buffer, 2);
             assert_eq!(ring.read::<1>(&buffer, 0), [turn + 2]);
             ring.write(&mut buffer, 0, &[9]);
             assert_eq!(ring.read::<1>(&buffer, 0), [9]);
-            ring.pop(7, 1);
+            ring.pop(&mut buffer, 1);
         }
     }
 
@@ -257,7 +271,7 @@ mod tests {
         let mut ring = Ring::new();
         let mut none: [u8; 0] = [];
         assert!(!push(&mut ring, &mut none, &[1]));
-        ring.pop(0, 3);
+        ring.pop(&mut none, 3);
         ring.straighten(&mut none, 1);
         assert_eq!(ring.pieces(&none, 0, 0), (&[][..], &[][..]));
     }

@@ -145,14 +145,18 @@ impl Sender {
     /// Whether something is to be repeated.
     #[must_use]
     pub const fn must_repeat(&self) -> bool {
-        (capability::RELIABLE && self.lost != 0) || self.behind().is_some()
+        (capability::RELIABLE && self.lost != 0) || self.cursor != self.next && self.behind().is_some()
+    }
+
+    /// Whether the fate of some packet differs from that of its neighbours.
+    const fn follows_some(&self) -> bool {
+        capability::RELIABLE && self.stored | self.lost | self.repeated != 0
     }
 
     /// Whether a new packet may be transmitted. While something is missing, only as far ahead as the peer stores.
     #[must_use]
     pub const fn may_send(&self) -> bool {
-        let followed = capability::RELIABLE && self.stored | self.lost | self.repeated != 0;
-        let missing = followed || self.cursor != self.next;
+        let missing = self.follows_some() || self.cursor != self.next;
         let most = if missing && self.window > AHEAD_MAX + 1 { AHEAD_MAX + 1 } else { self.window };
         self.in_flight() < most
     }
@@ -193,7 +197,8 @@ impl Sender {
         if count > self.in_flight() {
             return nothing;
         }
-        if !capability::RELIABLE {
+        if !capability::RELIABLE || selective == 0 && !self.follows_some() {
+            // All is in order, and nothing behind what is acknowledged could be judged by it.
             self.advance(count);
             return Acknowledged { count, news: count > 0, lost: 0 };
         }
@@ -287,9 +292,11 @@ impl Sender {
         if !capability::RELIABLE {
             return;
         }
-        self.stored = shifted(self.stored, count);
-        self.lost = shifted(self.lost, count);
-        self.repeated = shifted(self.repeated, count);
+        if self.follows_some() {
+            self.stored = shifted(self.stored, count);
+            self.lost = shifted(self.lost, count);
+            self.repeated = shifted(self.repeated, count);
+        }
         if self.repeated == 0 {
             self.round_first = self.acked;
             self.round_last = self.acked;

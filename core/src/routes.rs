@@ -561,8 +561,12 @@ pub(crate) fn number_of(routes: &[Slot], index: usize) -> u16 {
 
 /// The place that has this number now.
 pub(crate) fn numbered(routes: &[Slot], number: u16) -> Option<usize> {
-    let index = usize::from(number).checked_sub(1)?.checked_rem(routes.len())?;
-    (number_of(routes, index) == number).then_some(index)
+    let before = usize::from(number).checked_sub(1)?;
+    let turn = before.checked_div(routes.len())?;
+    let index = before - turn * routes.len();
+    // Nearly all places are in their first turns, which are not worth another division.
+    let is_now = routes.get(index)?.turn == 0 && turn == 0 || number_of(routes, index) == number;
+    is_now.then_some(index)
 }
 
 /// Looks a declared name up.

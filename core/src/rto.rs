@@ -91,15 +91,30 @@ impl Rto {
 
     /// Whether it is worth while to ask before it ends: the answer is here in half the time.
     pub(crate) fn asks_first(&self) -> bool {
-        capability::RELIABLE && self.srtt > 0 && self.round_trip() <= self.micros() / 2
+        let round_trip = self.round_trip();
+        self.is_soon(round_trip, self.time_out(round_trip))
+    }
+
+    const fn is_soon(&self, round_trip: u32, time_out: u32) -> bool {
+        capability::RELIABLE && self.srtt > 0 && round_trip <= time_out / 2
     }
 
     /// The time-out in microseconds.
-    #[inline(never)]
     pub(crate) fn micros(&self) -> u32 {
-        let base = self.round_trip();
+        self.time_out(self.round_trip())
+    }
+
+    /// How long to wait for an acknowledgement, µs: until the time-out, or until it is worth while to ask where that can be.
+    pub(crate) fn patience(&self, may_ask: bool) -> u32 {
+        let round_trip = self.round_trip();
+        let time_out = self.time_out(round_trip);
+        if may_ask && self.is_soon(round_trip, time_out) { round_trip } else { time_out }
+    }
+
+    #[inline(never)]
+    fn time_out(&self, round_trip: u32) -> u32 {
         let floor = self.frame.saturating_mul(3).max(FLOOR_US);
-        let base = base.max(floor);
+        let base = round_trip.max(floor);
         let ceiling = CEILING_US.max(base);
         let doubled =
             if base.leading_zeros() < u32::from(self.backoff) { u32::MAX } else { base << self.backoff };

@@ -1,6 +1,6 @@
 //! All deadlines of an endpoint in one table, so that there is one answer to "when must I wake up?".
 //!
-//! Does not know what a timer does: the endpoint asks [`Timers::expired`] for each.
+//! Does not know what a timer does: the endpoint asks [`Timers::expired`] for each, when [`Timers::may_be_over`] says so.
 
 use crate::time::Instant;
 
@@ -35,17 +35,20 @@ const COUNT: usize = 10;
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Timers {
     at: [u64; COUNT],
+    /// No deadline is before this: what a busy loop asks in vain most of the time.
+    none_before: u64,
 }
 
 impl Timers {
     pub(crate) const fn new() -> Self {
-        Self { at: [0; COUNT] }
+        Self { at: [0; COUNT], none_before: 0 }
     }
 
     #[inline(never)]
     pub(crate) fn set(&mut self, timer: Timer, at: Instant) {
         if let Some(slot) = self.at.get_mut(timer as usize) {
             *slot = at.as_micros().max(1);
+            self.none_before = self.none_before.min(*slot);
         }
     }
 
@@ -88,7 +91,18 @@ impl Timers {
             && (*slot == 0 || *slot > at.as_micros())
         {
             *slot = at.as_micros().max(1);
+            self.none_before = self.none_before.min(*slot);
         }
+    }
+
+    /// Whether some timer may have ended by `now`.
+    pub(crate) const fn may_be_over(&self, now: Instant) -> bool {
+        self.none_before <= now.as_micros()
+    }
+
+    /// All timers have been asked: finds out when that is worth it again.
+    pub(crate) fn on_asked(&mut self) {
+        self.none_before = self.next().map_or(u64::MAX, Instant::as_micros);
     }
 
     /// Whether the timer has ended by `now`; stops it if so.
@@ -207,6 +221,31 @@ mod tests {
         assert!(!timers.expired(Timer::Ping, Instant::from_millis(19)));
         assert!(timers.expired(Timer::Ping, Instant::from_millis(20)));
         assert!(!timers.expired(Timer::Ping, Instant::from_millis(30)));
+    }
+
+    #[test]
+    fn a_deadline_is_never_overlooked() {
+        let mut noise = crate::wire::Noise(5);
+        let mut timers = Timers::new();
+        for now in (0..20_000).map(Instant::from_micros) {
+            let at = now.plus_micros(noise.below(40) as u64);
+            match noise.below(8) {
+                0 => timers.set(Timer::Ping, at),
+                1 => timers.advance(Timer::Silence, at),
+                2 => timers.set(Timer::Probe, at),
+                3 => timers.stop(Timer::Ping),
+                _ => {}
+            }
+            let due = timers.next().is_some_and(|at| at <= now);
+            assert!(timers.may_be_over(now) || !due, "{now:?}");
+            if timers.may_be_over(now) {
+                for timer in [Timer::Ping, Timer::Silence, Timer::Probe] {
+                    let _ = timers.expired(timer, now);
+                }
+                timers.on_asked();
+                assert!(!timers.may_be_over(now));
+            }
+        }
     }
 
     #[test]

@@ -74,7 +74,7 @@ impl<P: Port, const OUT: usize> Driver<P, OUT> {
     /// # Errors
     /// The port's. Bytes that were read are kept.
     pub fn poll<S: Storage>(&mut self, endpoint: &mut Endpoint<S>, now: Instant) -> Result<bool, P::Error> {
-        if endpoint.poll_timeout().is_some_and(|at| at <= now) {
+        if endpoint.may_be_due(now) {
             endpoint.handle_timeout(now);
         }
         let news = self.receive(endpoint, now)?;

@@ -115,7 +115,7 @@ impl<P: Port, const OUT: usize> Driver<P, OUT> {
     /// The port's. Nothing is lost by it: call again.
     pub fn turn<A: Application>(&mut self, application: &mut A, now: Instant) -> Result<Turn, P::Error> {
         let endpoint = application.endpoint();
-        if endpoint.poll_timeout().is_some_and(|at| at <= now) {
+        if endpoint.may_be_due(now) {
             endpoint.handle_timeout(now);
         }
         let came = self.receive(endpoint, now)?;

@@ -205,12 +205,14 @@ impl Core {
                     self.squeezed = before > 0 && w.len() == before;
                     return;
                 }
-                let after = room.saturating_sub(best_effort_len(number, len, false));
                 slot.under_way = slot.under_way.wrapping_sub(1);
                 let count = slot.count;
                 slot.count = count.wrapping_add(1);
                 let declared = slot.has(local::DECLARED);
-                follows = rest.front(t.tx).is_some_and(|(next, _)| next.most_len() <= after);
+                follows = !rest.is_empty() && {
+                    let after = room.saturating_sub(best_effort_len(number, len, false));
+                    rest.front(t.tx).is_some_and(|(next, _)| next.most_len() <= after)
+                };
                 // There is room for it.
                 let _ = emit_best_effort_header(w, count, number, len, !follows);
                 let _ = w.bytes(payload);

@@ -92,7 +92,7 @@ impl Core {
             Phase::Closed => {
                 // The peer has not heard our CLOSE, unless this is its own.
                 if !ends_with_close(packets)
-                    && now.micros_since(self.close_sent) >= u64::from(CLOSE_RETRY_MS) * 1000
+                    && now.micros_since(self.last_sent) >= u64::from(CLOSE_RETRY_MS) * 1000
                 {
                     self.close_due = self.close_due.max(1);
                 }
@@ -104,8 +104,8 @@ impl Core {
             count(&mut self.counters.check_failures, 1);
             return false;
         }
-        self.timers.set(Timer::Silence, now.plus_millis(self.ours.silence_ms));
-        let quiet = capability::STORE && now.micros_since(self.heard_at) > u64::from(self.rto.micros());
+        let patient = capability::STORE && self.rto.backoff() > 0;
+        let quiet = patient && now.micros_since(self.heard_at) > u64::from(self.rto.micros());
         self.heard_at = now;
         if quiet && self.rto.on_heard() && self.timers.is_set(Timer::Retransmit) {
             // The peer is back: no need to be patient. If it was heard all the time, it is our frames that do not get through.
@@ -137,6 +137,7 @@ impl Core {
                 break;
             }
         }
+        self.unread |= news;
         news || self.events_due
     }
 
@@ -248,7 +249,7 @@ impl Core {
                 self.receiver.want_ack();
                 let taken = t.routes.iter_mut().filter(|slot| slot.has(local::INTEREST) && slot.taken != 0);
                 taken.for_each(|slot| slot.due |= due::TAKEN);
-                self.tables_due = true;
+                self.taken_due = true;
             }
             Packet::Pong { id, held, clock, dropped } => {
                 self.ping.on_pong(id, held, clock, now);
@@ -267,7 +268,9 @@ impl Core {
                     self.timers.stop(Timer::Probe);
                     self.events_due |= slot.has(local::TICKETS);
                     self.tables_due |= slot.has(local::GIVE);
-                    Self::settle_number(t, route);
+                    if !slot.has(local::DECLARED) {
+                        Self::settle_number(t, route);
+                    }
                 }
             }
             Packet::Close { code } => {

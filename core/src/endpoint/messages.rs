@@ -43,9 +43,8 @@ impl Core {
             self.on_unknown();
             return false;
         };
-        let begins = header.part.is_none_or(|(offset, _)| offset == 0);
-        if !begins {
-            let (offset, total) = header.part.unwrap_or_default();
+        let record = record_of(header, payload.len(), now);
+        if let Some((offset, total)) = header.part.filter(|(offset, _)| *offset > 0) {
             let expected = slot.inbox.last_waiting(t.rx).is_some_and(|record| {
                 !record.reliable
                     && record.number == header.number & 0x7F
@@ -55,12 +54,7 @@ impl Core {
             if !expected {
                 return false;
             }
-            let stored = slot.inbox.push_waiting(
-                t.rx,
-                record_of(header, payload.len(), now),
-                offset as usize,
-                payload,
-            );
+            let stored = slot.inbox.push_waiting(t.rx, record, offset as usize, payload);
             let whole = stored && slot.inbox.advance(t.rx, |_| true);
             if whole {
                 self.ping.on_best_effort();
@@ -78,7 +72,6 @@ impl Core {
         if allowed {
             // What is missing of an earlier one will not come.
             slot.inbox.drop_waiting();
-            let record = record_of(header, payload.len(), now);
             allowed = match header.part {
                 None => slot.inbox.push(t.rx, record, payload),
                 Some(_) => slot.inbox.push_waiting(t.rx, record, 0, payload),
@@ -90,7 +83,7 @@ impl Core {
             return false;
         }
         limiter::pass(t.limiters, index, Direction::In, now);
-        self.note_deadline(record_of(header, 0, now).deadline, now);
+        self.note_deadline(record.deadline, now);
         if header.part.is_none() {
             self.ping.on_best_effort();
         }
@@ -143,9 +136,6 @@ impl Core {
                 }
                 self.note_deadline(record.deadline, now);
                 let turns = self.receiver.store(seq, distance);
-                let Some((_, slot)) = reading(t.routes, header.route) else {
-                    return turns && self.hand_on(t);
-                };
                 if slot.inbox.has_waiting() {
                     slot.inbox.advance(t.rx, |key| is_in_turn(&self.receiver, key));
                 }

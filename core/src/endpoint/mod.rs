@@ -464,6 +464,11 @@ impl<S: Storage> Endpoint<S> {
         &self.storage
     }
 
+    /// Whether [`handle_timeout`](Self::handle_timeout) may have something to do: cheaper than to ask when.
+    pub(crate) const fn may_be_due(&self, now: Instant) -> bool {
+        self.core.timers.may_be_over(now)
+    }
+
     fn slot(&self, route: RouteId) -> Option<&crate::routes::Slot> {
         let slot = self.storage.routes().get(usize::from(route.index))?;
         (slot.name.is_some() && slot.generation == route.generation).then_some(slot)

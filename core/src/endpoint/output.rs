@@ -10,7 +10,7 @@ use crate::capability;
 use crate::framing::{Framing, Sealer};
 use crate::limits::{CAPABILITY_SELECTIVE, FRAME_MIN, HELLO_MAX, SERIAL_IDLE_MS};
 use crate::packet::{HelloHead, Mode, Packet, SeqWidth, emit_hello};
-use crate::routes::{self, due};
+use crate::routes::{self, Slot, due};
 use crate::time::Instant;
 use crate::timers::Timer;
 use crate::wire::{Full, Writer};
@@ -26,11 +26,9 @@ impl Core {
             Phase::Closed => self.close_due > 0 || self.handshake.wants_hello(),
             Phase::Established => {
                 self.handshake.wants_hello()
-                    || self.receiver.ack_due()
-                    || self.ping_due
-                    || self.ping.wants_pong()
+                    || self.must_report()
                     || (capability::STORE && self.wants_proof)
-                    || (!self.blocked && (self.tables_due || self.has_messages()))
+                    || (!self.blocked && (self.tables_due || self.may_tell_taken() || self.has_messages()))
             }
         }
     }
@@ -63,13 +61,13 @@ impl Core {
         let mut leads = false;
         if self.close_due > 0 {
             self.close_due -= 1;
-            self.close_sent = now;
             // With a last PING, so that the peer knows its losses to the end.
             let ping = Packet::Ping { id: self.ping.on_send(now), sent: self.sent_best_effort };
             ping.emit_report(&mut w, SeqWidth::One).ok()?;
             Packet::Close { code: self.close_code }.emit_report(&mut w, SeqWidth::One).ok()?;
         } else if self.phase == Phase::Established {
-            if !core::mem::take(&mut self.squeezed) {
+            let squeezed = core::mem::take(&mut self.squeezed);
+            if !squeezed && (self.must_report() | self.tables_due | self.taken_due) {
                 self.emit_reports(t, now, &mut w);
             }
             if self.tables_due {
@@ -132,27 +130,8 @@ impl Core {
                 self.receiver.acknowledged();
             }
         }
-        if capability::RECEIVE && self.tables_due && self.interests == 0 {
-            for index in 0..t.routes.len() {
-                let number = routes::number_of(t.routes, index);
-                let Some(slot) = t.routes.get_mut(index).filter(|slot| slot.is_due(due::TAKEN)) else {
-                    continue;
-                };
-                if slot.is_due(due::EXPIRED | due::TOLD) {
-                    // What was discarded is told first.
-                    continue;
-                }
-                if !slot.is_due(due::ADVERTISED) {
-                    slot.due &= !due::TAKEN;
-                } else if append(
-                    w,
-                    &Packet::Taken { route: number, messages: slot.messages, bytes: slot.taken },
-                    width,
-                ) {
-                    slot.due &= !due::TAKEN;
-                    slot.reported = slot.taken;
-                }
-            }
+        if self.tables_due || self.taken_due {
+            self.emit_taken(t, w, width);
         }
         if self.ping.wants_pong()
             && w.room() >= 10
@@ -169,6 +148,42 @@ impl Core {
             }
             self.ping_due = false;
             self.timers.set(Timer::Ping, now.plus_millis(self.ping_every_ms));
+        }
+    }
+
+    /// Whether something is to be said that waits for nothing.
+    const fn must_report(&self) -> bool {
+        self.receiver.ack_due() | self.ping_due | self.ping.wants_pong()
+    }
+
+    /// Whether TAKEN may be said: not before the interests that state the same counts are known.
+    const fn may_tell_taken(&self) -> bool {
+        self.taken_due && self.interests == 0
+    }
+
+    /// What was taken of each route, as far as there is room.
+    fn emit_taken(&mut self, t: &mut Tables<'_>, w: &mut Writer<'_>, width: SeqWidth) {
+        if !capability::RECEIVE || self.interests > 0 {
+            return;
+        }
+        self.taken_due = false;
+        for index in 0..t.routes.len() {
+            // What was discarded is told first.
+            let says = |slot: &&mut Slot| slot.is_due(due::TAKEN) && !slot.is_due(due::EXPIRED | due::TOLD);
+            let Some(slot) = t.routes.get_mut(index).filter(says) else { continue };
+            slot.due &= !due::TAKEN;
+            if !slot.is_due(due::ADVERTISED) {
+                continue;
+            }
+            slot.reported = slot.taken;
+            let (messages, bytes) = (slot.messages, slot.taken);
+            let route = routes::number_of(t.routes, index);
+            if !append(w, &Packet::Taken { route, messages, bytes }, width) {
+                if let Some(slot) = t.routes.get_mut(index) {
+                    slot.due |= due::TAKEN;
+                }
+                self.taken_due = true;
+            }
         }
     }
 }

@@ -3,9 +3,10 @@
 use super::state::{Core, Notice, Phase};
 use super::storage::Tables;
 use crate::event::{Answer, CallId, Event, Incoming, Outcome, RequestId, RouteId, Select};
+use crate::inbox::Record;
 use crate::limiter::{self, Direction};
 use crate::results::{Call, CallState, ServedState, code};
-use crate::routes::{due, local};
+use crate::routes::{self, due, local};
 use crate::timers::Timer;
 
 impl Core {
@@ -74,62 +75,73 @@ impl Core {
         mut t: Tables<'t>,
         which: Select<RouteId>,
     ) -> Option<Incoming<'t>> {
-        let count = t.routes.len();
-        let (index, generation) = match which {
-            Select::Only(route) => (usize::from(route.index), Some(route.generation)),
-            Select::Any => {
-                let first = usize::from(self.next_message);
-                let mut places = (first..count).chain(0..first.min(count));
-                let index = places.find(|index| self.may_read(&mut t, *index))?;
-                self.next_message = (index + 1) as u16;
-                (index, None)
+        let (index, front) = match which {
+            Select::Only(route) => {
+                routes::get(t.routes, route)?;
+                let index = usize::from(route.index);
+                (index, self.readable(&mut t, index)?)
             }
+            Select::Any => self.next_readable(&mut t)?,
         };
         let slot = t.routes.get_mut(index)?;
-        if slot.name.is_none() || generation.is_some_and(|generation| generation != slot.generation) {
-            return None;
-        }
         let route = RouteId { index: index as u16, generation: slot.generation };
         if !slot.has(local::SERVICE) {
-            if which != Select::Any && !self.may_read(&mut t, index) {
-                return None;
-            }
-            let slot = t.routes.get_mut(index)?;
-            let (record, payload) = slot.inbox.pop(t.rx)?;
-            slot.on_taken(record.cost(), record.reliable);
-            if record.reliable {
+            let payload = slot.inbox.take(t.rx, &front);
+            slot.on_taken(front.cost(), front.reliable);
+            if front.reliable {
                 limiter::pass(t.limiters, index, Direction::In, self.now);
             }
-            self.tables_due |= slot.is_due(due::TAKEN);
+            self.taken_due |= slot.is_due(due::TAKEN);
             self.blocked = false;
             return Some(Incoming { route, request: None, payload });
         }
         // Requests that have been answered meanwhile (their time was over) are not worth the application's time.
         while let Some(record) = slot.inbox.front(t.rx) {
             if t.served.iter().any(|place| place.id == record.key && place.state == ServedState::Open) {
-                break;
+                let request = RequestId { id: record.key, session: self.session };
+                let payload = slot.inbox.take(t.rx, &record);
+                return Some(Incoming { route, request: Some(request), payload });
             }
-            slot.inbox.pop(t.rx);
+            slot.inbox.take(t.rx, &record);
         }
-        let (record, payload) = slot.inbox.pop(t.rx)?;
-        let request = RequestId { id: record.key, session: self.session };
-        Some(Incoming { route, request: Some(request), payload })
+        None
     }
 
-    /// Whether the application may take what stands first at a place; what was not taken in its time is discarded.
-    fn may_read(&mut self, t: &mut Tables<'_>, index: usize) -> bool {
-        let now = self.now;
-        let in_time = self.discard_front(t, index, now);
-        let Some(slot) = t.routes.get(index).filter(|slot| slot.name.is_some()) else { return false };
-        let Some(front) = slot.inbox.front(t.rx).filter(|_| in_time) else { return false };
-        if slot.has(local::INTEREST)
+    /// The next place, in turn, from which the application may take something, and what stands first there.
+    fn next_readable(&mut self, t: &mut Tables<'_>) -> Option<(usize, Record)> {
+        if !self.unread {
+            return None;
+        }
+        let (count, first) = (t.routes.len(), usize::from(self.next_message));
+        for index in (first..count).chain(0..first.min(count)) {
+            if let Some(front) = self.readable(t, index) {
+                self.next_message = (index + 1) as u16;
+                return Some((index, front));
+            }
+        }
+        // What has to wait is still there.
+        self.unread = t.routes.iter().any(|slot| !slot.inbox.is_empty());
+        None
+    }
+
+    /// What stands first at a place, if the application may take it; what was not taken in its time is discarded.
+    fn readable(&mut self, t: &mut Tables<'_>, index: usize) -> Option<Record> {
+        let slot = t.routes.get(index)?;
+        let (mut front, is_interest) = (slot.inbox.front(t.rx)?, slot.has(local::INTEREST));
+        if front.expires() {
+            if !self.discard_front(t, index, self.now) {
+                return None;
+            }
+            front = t.routes.get(index)?.inbox.front(t.rx)?;
+        }
+        if is_interest
             && front.reliable
-            && let Some(at) = limiter::wait(t.limiters, index, Direction::In, now)
+            && let Some(at) = limiter::wait(t.limiters, index, Direction::In, self.now)
         {
             self.timers.advance(Timer::Rate, at);
-            return false;
+            return None;
         }
-        true
+        Some(front)
     }
 
     #[expect(clippy::unused_self, reason = "polls are methods")]

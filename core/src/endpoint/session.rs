@@ -195,6 +195,7 @@ impl Core {
         self.is_suspended = false;
         self.events_due = true;
         self.tables_due = false;
+        self.taken_due = false;
         self.timers.stop_all();
         log!("session over");
     }

@@ -147,16 +147,19 @@ pub(super) struct Core {
     pub(super) interests: u16,
     /// Whether some place in a table has something to send.
     pub(super) tables_due: bool,
+    /// Whether some place may have a TAKEN to send: it needs no control record, and comes with every message that is read.
+    pub(super) taken_due: bool,
     /// How many times CLOSE is to be sent.
     pub(super) close_due: u8,
     /// Its code, kept to say it again.
     pub(super) close_code: u32,
-    pub(super) close_sent: Instant,
 
     pub(super) last_call: u16,
     /// Where the next poll of any route or event begins, so that none starves.
     pub(super) next_message: u16,
     pub(super) next_event: u16,
+    /// Whether some route may have a message or a request to hand out.
+    pub(super) unread: bool,
     /// Whether some route or call may have an event.
     pub(super) events_due: bool,
     pub(super) counters: Stats,
@@ -224,12 +227,13 @@ impl Core {
             wants_proof: false,
             interests: 0,
             tables_due: false,
+            taken_due: false,
             close_due: 0,
             close_code: 0,
-            close_sent: Instant::ZERO,
             last_call: 0,
             next_message: 0,
             next_event: 0,
+            unread: false,
             events_due: false,
             counters: Stats {
                 bytes_in: 0,
@@ -375,9 +379,18 @@ impl Core {
 
     pub(super) fn handle_timeout(&mut self, t: &mut Tables<'_>, now: Instant) {
         let now = self.advance(now);
+        if !self.timers.may_be_over(now) {
+            return;
+        }
         if self.timers.expired(Timer::Silence, now) {
-            self.suspend(t, LostReason::Silence, now);
-            self.greet(now);
+            let until = self.heard_at.plus_millis(self.ours.silence_ms);
+            if until > now {
+                // Set when the session began: what has been heard since moves it on only now, and not with each frame.
+                self.timers.set(Timer::Silence, until);
+            } else {
+                self.suspend(t, LostReason::Silence, now);
+                self.greet(now);
+            }
         }
         if capability::RESUME && self.timers.expired(Timer::Resume, now) {
             self.on_resume_timeout(t, now);
@@ -416,6 +429,7 @@ impl Core {
         if self.timers.expired(Timer::Lapse, now) {
             self.on_lapse(t, now);
         }
+        self.timers.on_asked();
     }
 
     fn set_greeting_timer(&mut self, now: Instant) {

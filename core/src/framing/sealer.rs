@@ -22,12 +22,12 @@ impl Sealer {
     #[must_use]
     pub fn area(self, out: &mut [u8], content_max: usize) -> Option<&mut [u8]> {
         let packets_max = content_max.checked_sub(self.framing.check_len())?;
-        let tail = self.tail_len();
-        let area = out.get_mut(self.head_len(content_max)..)?;
-        if area.len().checked_sub(tail)? < packets_max {
+        let head = self.head_len(content_max);
+        let end = head.checked_add(packets_max)?;
+        if out.len() < end.checked_add(self.tail_len())? {
             return None;
         }
-        area.get_mut(..packets_max)
+        out.get_mut(head..end)
     }
 
     /// Frames the first `len` bytes of [`Sealer::area`] in place and returns what to send.
@@ -43,22 +43,21 @@ impl Sealer {
         start: u32,
         leading_zero: bool,
     ) -> Option<&[u8]> {
-        let packets = self.area(out, content_max)?.get(..len)?;
-        if packets.is_empty() {
+        let head = self.head_len(content_max);
+        let end = head.checked_add(len)?;
+        let packets = out.get(head..end)?;
+        if packets.is_empty() || len.checked_add(self.framing.check_len())? > content_max {
             return None;
         }
-        let head = self.head_len(content_max);
         match self.framing.known() {
             Framing::Datagram => {
                 out.first_chunk_mut().map(|number| *number = self.number.to_le_bytes())?;
-                let end = head.checked_add(len)?;
                 let check = crc32c_from(start, out.get(..end)?).to_le_bytes();
                 *out.get_mut(end..)?.first_chunk_mut()? = check;
                 out.get(..end.checked_add(check.len())?)
             }
             Framing::Serial => {
                 let check = crc32c_from(start, packets).to_le_bytes();
-                let end = head.checked_add(len)?;
                 *out.get_mut(end..)?.first_chunk_mut()? = check;
                 let frame = cobs::encode(out, head, len.checked_add(check.len())?)?;
                 *out.get_mut(frame.end)? = 0;
@@ -74,7 +73,7 @@ impl Sealer {
                     rest >>= 7;
                 }
                 *out.get_mut(head.checked_sub(1)?)? &= 0x7F;
-                out.get(begin..head.checked_add(len)?)
+                out.get(begin..end)
             }
         }
     }

@@ -91,18 +91,24 @@ impl Outbox {
             Class::Reliable => reliable,
             Class::BestEffort => best_effort,
         };
-        let free = blocks::count(tx_len).saturating_sub(reliable + best_effort);
-        Self::quota(tx_len).saturating_sub(used).min(free)
+        Self::quota(tx_len).saturating_sub(used).min(self.unused(tx_len))
+    }
+
+    const fn unused(&self, tx_len: usize) -> u16 {
+        let [reliable, best_effort] = self.used;
+        blocks::count(tx_len).saturating_sub(reliable + best_effort)
     }
 
     /// Blocks that a new record of a class may take; `large`: it will need fragments.
     fn free(&self, tx_len: usize, class: Class, large: bool) -> u16 {
-        let spared = if large || self.large > 0 { Self::spared(tx_len) } else { 0 };
-        let [reliable, best_effort] = self.used;
-        let free = blocks::count(tx_len).saturating_sub(reliable + best_effort).saturating_sub(spared);
+        let left = self.left(tx_len, class);
+        if !large && self.large == 0 {
+            return left;
+        }
+        let spared = Self::spared(tx_len);
         match class {
-            Class::Reliable => free.min(self.left(tx_len, class).saturating_sub(spared)),
-            Class::BestEffort => free.min(self.left(tx_len, class)),
+            Class::Reliable => left.saturating_sub(spared),
+            Class::BestEffort => left.min(self.unused(tx_len).saturating_sub(spared)),
         }
     }
 
@@ -124,30 +130,44 @@ impl Outbox {
 
     /// Makes a chain that was written a record.
     pub(crate) fn keep(&mut self, tx: &mut [u8], chain: Chain, record: Record) -> Id {
-        if let Some(used) = self.used.get_mut(record.class() as usize) {
-            *used += chain.blocks;
-        }
+        *self.used_mut(record.class()) += chain.blocks;
         self.large += u16::from(record.is(flag::LARGE) && record.is(flag::RELIABLE));
         record.save(tx, chain.first);
         chain.first
     }
 
     /// Puts a record behind those that wait in a queue.
-    pub(crate) fn enqueue(&mut self, tx: &mut [u8], queue: &mut Queue, id: Id) {
+    pub(crate) fn enqueue(&mut self, tx: &mut [u8], queue: &mut Queue, id: Id, class: Class) {
         queue.push(tx, id);
-        self.count_waiting(Record::load(tx, id).class(), true);
+        *self.waiting_mut(class) += 1;
     }
 
     /// The same for the control channel.
     pub(crate) fn enqueue_control(&mut self, tx: &mut [u8], id: Id) {
         let mut queue = self.control;
-        self.enqueue(tx, &mut queue, id);
+        self.enqueue(tx, &mut queue, id, Class::Reliable);
         self.control = queue;
     }
 
-    fn count_waiting(&mut self, class: Class, more: bool) {
-        if let Some(count) = self.waiting.get_mut(class as usize) {
-            *count = if more { *count + 1 } else { count.saturating_sub(1) };
+    const fn waiting_mut(&mut self, class: Class) -> &mut u16 {
+        let [reliable, best_effort] = &mut self.waiting;
+        match class {
+            Class::Reliable => reliable,
+            Class::BestEffort => best_effort,
+        }
+    }
+
+    /// Whether any record waits.
+    pub(crate) const fn is_waiting(&self) -> bool {
+        let [reliable, best_effort] = self.waiting;
+        reliable | best_effort != 0
+    }
+
+    const fn used_mut(&mut self, class: Class) -> &mut u16 {
+        let [reliable, best_effort] = &mut self.used;
+        match class {
+            Class::Reliable => reliable,
+            Class::BestEffort => best_effort,
         }
     }
 
@@ -160,11 +180,6 @@ impl Outbox {
         }
     }
 
-    /// The head of a queue.
-    pub(crate) fn front(tx: &[u8], queue: &Queue) -> Option<(Id, Record)> {
-        (queue.head != 0).then(|| (queue.head, Record::load(tx, queue.head)))
-    }
-
     pub(crate) const fn control(&self) -> &Queue {
         &self.control
     }
@@ -173,33 +188,33 @@ impl Outbox {
         Record::load(tx, id)
     }
 
-    /// Takes the head of a queue out: it is nobody's until it is launched or [freed](Self::release).
-    pub(crate) fn dequeue(&mut self, tx: &[u8], queue: &mut Queue) -> Id {
-        let id = queue.pop(tx);
-        self.count_waiting(Record::load(tx, id).class(), false);
-        id
+    /// Takes the head of a queue out, which is `front`: it is nobody's until it is launched or [freed](Self::release).
+    pub(crate) const fn dequeue(&mut self, queue: &mut Queue, front: &Record) {
+        queue.pop(front);
+        let waiting = self.waiting_mut(front.class());
+        *waiting = waiting.saturating_sub(1);
     }
 
-    pub(crate) fn dequeue_control(&mut self, tx: &[u8]) -> Id {
+    pub(crate) const fn dequeue_control(&mut self, front: &Record) {
         let mut queue = self.control;
-        let id = self.dequeue(tx, &mut queue);
+        self.dequeue(&mut queue, front);
         self.control = queue;
-        id
     }
 
     /// Takes a record out of the middle of a queue and frees it; false: it was not there.
     pub(crate) fn remove(&mut self, tx: &mut [u8], queue: &mut Queue, id: Id) -> bool {
         let found = queue.remove(tx, id);
         if found {
-            self.count_waiting(Record::load(tx, id).class(), false);
-            self.release(tx, id);
+            let record = Record::load(tx, id);
+            let waiting = self.waiting_mut(record.class());
+            *waiting = waiting.saturating_sub(1);
+            self.release(tx, id, &record);
         }
         found
     }
 
     /// Frees a record that is in no queue.
-    pub(crate) fn release(&mut self, tx: &mut [u8], id: Id) {
-        let record = Record::load(tx, id);
+    pub(crate) fn release(&mut self, tx: &mut [u8], id: Id, record: &Record) {
         if record.is(flag::FRAGMENT) {
             // Its link is not the next block, but its message.
             blocks::set_link(tx, id, 0);
@@ -208,14 +223,12 @@ impl Outbox {
             self.large = self.large.saturating_sub(1);
         }
         let count = self.blocks.give(tx, id);
-        if let Some(used) = self.used.get_mut(record.class() as usize) {
-            *used = used.saturating_sub(count);
-        }
+        let used = self.used_mut(record.class());
+        *used = used.saturating_sub(count);
     }
 
     /// A packet that was sent as a whole is under way now.
-    pub(crate) fn launch(&mut self, tx: &mut [u8], id: Id, distance: u16) {
-        let record = Record::load(tx, id);
+    pub(crate) fn launch(&mut self, tx: &mut [u8], id: Id, record: &Record, distance: u16) {
         if !record.is(flag::CONTROL) {
             record::set_offset(tx, id, record.number().into());
         }
@@ -235,8 +248,7 @@ impl Outbox {
             return None;
         }
         let id = self.blocks.take(tx)?;
-        let [reliable, _] = &mut self.used;
-        *reliable += 1;
+        *self.used_mut(Class::Reliable) += 1;
         let parent = Record::load(tx, message);
         let [number, fragments] = parent.extra;
         blocks::set_link(tx, id, message);
@@ -297,15 +309,16 @@ impl Outbox {
         if self.under_way.is_empty() {
             return None;
         }
-        let id = self.under_way.pop(tx);
+        let id = self.under_way.head;
         let record = Record::load(tx, id);
+        self.under_way.pop(&record);
         self.behind = match self.behind {
             (_, 0) => (0, 0),
             (id, at) => (id, at - 1),
         };
         if record.is(flag::FRAGMENT) {
             let message = blocks::link(tx, id);
-            self.release(tx, id);
+            self.release(tx, id, &record);
             self.lose_fragment(tx, message);
         } else if record.is(flag::KEPT) {
             // A sample: it may be wanted again.
@@ -313,7 +326,7 @@ impl Outbox {
             record::set_extra(tx, id, [0; 2]);
             record::set_offset(tx, id, 0);
         } else {
-            self.release(tx, id);
+            self.release(tx, id, &record);
         }
         Some(record)
     }
@@ -324,17 +337,16 @@ impl Outbox {
         let fragments = fragments.saturating_sub(1);
         record::set_extra(tx, message, [number, fragments]);
         if fragments == 0 && record.offset >= record.len {
-            self.finish_large(tx, message);
+            self.finish(tx, message, &record);
         }
     }
 
-    /// All of a large message is acknowledged, or it is not wanted any more.
-    fn finish_large(&mut self, tx: &mut [u8], id: Id) {
-        let record = Record::load(tx, id);
+    /// All of a best-effort message is sent, or all of a large one acknowledged: frees it, or keeps it as a sample.
+    pub(crate) fn finish(&mut self, tx: &mut [u8], id: Id, record: &Record) {
         if record.is(flag::KEPT) {
             self.keep_idle(tx, id);
         } else {
-            self.release(tx, id);
+            self.release(tx, id, record);
         }
     }
 
@@ -342,11 +354,6 @@ impl Outbox {
     fn keep_idle(&mut self, tx: &mut [u8], id: Id) {
         self.set_large(tx, id, false);
         record::set_offset(tx, id, 0);
-    }
-
-    /// A best-effort message is sent: frees it, or keeps it as a sample.
-    pub(crate) fn finish_best_effort(&mut self, tx: &mut [u8], id: Id) {
-        self.finish_large(tx, id);
     }
 
     /// The packet under way at an offset from the oldest. Asked for one behind the other, each is found at once.
@@ -368,8 +375,9 @@ impl Outbox {
     pub(crate) fn drop_queue(&mut self, tx: &mut [u8], queue: &mut Queue) -> u16 {
         let mut unsent = 0;
         while !queue.is_empty() {
-            let id = self.dequeue(tx, queue);
+            let id = queue.head;
             let record = Record::load(tx, id);
+            self.dequeue(queue, &record);
             unsent += u16::from(record.is(flag::RELIABLE) && record.offset == 0);
             if record.is(flag::LARGE) && record.is(flag::RELIABLE) && record.extra[1] > 0 {
                 // Its fragments under way still name it.
@@ -377,7 +385,7 @@ impl Outbox {
             } else if record.is(flag::KEPT) {
                 self.keep_idle(tx, id);
             } else {
-                self.release(tx, id);
+                self.release(tx, id, &record);
             }
         }
         unsent
@@ -405,11 +413,12 @@ impl Outbox {
     /// A newer sample takes the place of this one. True: it was waiting, and nothing of it was sent.
     pub(crate) fn retire(&mut self, tx: &mut [u8], queue: &mut Queue, id: Id) -> bool {
         Self::set_flags(tx, id, flag::KEPT, 0);
+        let record = Record::load(tx, id);
         if self.is_idle(tx, queue, id) {
-            self.release(tx, id);
+            self.release(tx, id, &record);
             return false;
         }
-        Record::load(tx, id).offset == 0 && self.remove(tx, queue, id)
+        record.offset == 0 && self.remove(tx, queue, id)
     }
 
     /// The session is over: nothing is under way, and the control channel is empty.
@@ -419,11 +428,9 @@ impl Outbox {
         while self.land(tx).is_some() {}
     }
 
-    /// Writes a part of a record's payload.
+    /// Writes a part of what a record holds: its payload begins at [`Record::head`].
     pub(crate) fn emit(tx: &[u8], id: Id, offset: usize, len: usize, w: &mut Writer<'_>) -> Result<(), Full> {
-        let record = Record::load(tx, id);
-        let skip = if record.is(flag::EXPIRES) { DEADLINE } else { 0 };
-        blocks::pieces(tx, id, skip + offset, len).try_for_each(|piece| w.bytes(piece))
+        blocks::pieces(tx, id, offset, len).try_for_each(|piece| w.bytes(piece))
     }
 
     /// The deadline of a record that expires.
@@ -468,7 +475,7 @@ mod tests {
             }
             let record = Record::new(payload.len() as u32, flags, slot as u16, 0);
             let id = self.outbox.keep(&mut self.tx, chain, record);
-            self.outbox.enqueue(&mut self.tx, &mut self.queues[slot], id);
+            self.outbox.enqueue(&mut self.tx, &mut self.queues[slot], id, class);
             Some(id)
         }
 
@@ -482,13 +489,14 @@ mod tests {
 
         /// Sends the head of a queue: as a whole, or the next 50 bytes of it.
         fn send(&mut self, slot: usize) {
-            let Some((id, record)) = Outbox::front(&self.tx, &self.queues[slot]) else { return };
+            let Some(id) = self.queues[slot].front() else { return };
+            let record = Outbox::record(&self.tx, id);
             let reliable = record.is(flag::RELIABLE);
             if !record.is(flag::LARGE) {
-                self.outbox.dequeue(&self.tx, &mut self.queues[slot]);
+                self.outbox.dequeue(&mut self.queues[slot], &record);
                 match reliable {
-                    true => self.outbox.launch(&mut self.tx, id, 1),
-                    false => self.outbox.finish_best_effort(&mut self.tx, id),
+                    true => self.outbox.launch(&mut self.tx, id, &record, 1),
+                    false => self.outbox.finish(&mut self.tx, id, &record),
                 }
                 return;
             }
@@ -501,9 +509,9 @@ mod tests {
                 Outbox::progress(&mut self.tx, id, len);
             }
             if record.offset + len == record.len {
-                self.outbox.dequeue(&self.tx, &mut self.queues[slot]);
+                self.outbox.dequeue(&mut self.queues[slot], &record);
                 if !reliable {
-                    self.outbox.finish_best_effort(&mut self.tx, id);
+                    self.outbox.finish(&mut self.tx, id, &record);
                 }
             }
         }

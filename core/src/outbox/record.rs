@@ -92,7 +92,12 @@ impl Record {
         if self.is(flag::LARGE) { self } else { Self { extra: [self.offset as u8, 0], offset: 0, ..self } }
     }
 
-    pub(super) const fn class(&self) -> Class {
+    /// Bytes that it holds before the payload.
+    pub(crate) const fn head(&self) -> usize {
+        if self.is(flag::EXPIRES) { DEADLINE } else { 0 }
+    }
+
+    pub(crate) const fn class(&self) -> Class {
         if self.is(flag::RELIABLE) { Class::Reliable } else { Class::BestEffort }
     }
 
@@ -174,6 +179,11 @@ impl Queue {
         self.head == 0
     }
 
+    /// The record that came first.
+    pub(crate) const fn front(&self) -> Option<Id> {
+        if self.is_empty() { None } else { Some(self.head) }
+    }
+
     pub(super) fn push(&mut self, tx: &mut [u8], id: Id) {
         set_next(tx, id, 0);
         match self.tail {
@@ -183,13 +193,12 @@ impl Queue {
         self.tail = id;
     }
 
-    pub(super) fn pop(&mut self, tx: &[u8]) -> Id {
-        let id = self.head;
-        self.head = next(tx, id);
+    /// Takes the head out, which is `front`.
+    pub(super) const fn pop(&mut self, front: &Record) {
+        self.head = front.next;
         if self.head == 0 {
             self.tail = 0;
         }
-        id
     }
 
     /// Takes a record out, wherever it stands.

@@ -7,11 +7,9 @@
 //! by byte through a state machine and encodes to a second buffer only: `cargo bench --bench cobs` compares them.
 
 use core::cell::Cell;
-use core::ffi::CStr;
 use core::ops::Range;
 
 use super::cursor::copy;
-use crate::capability;
 
 /// The longest run that one code byte covers.
 const RUN_MAX: usize = 254;
@@ -39,10 +37,9 @@ pub fn encode(buf: &mut [u8], at: usize, len: usize) -> Option<Range<usize>> {
     let mut code_at = start;
     let mut write = start + 1;
     let mut read = at;
-    let mut run = 1u8;
     loop {
         // No more than the run can take, so that it is full at the end of a piece or not at all.
-        let n = end.checked_sub(read)?.min(usize::from(FULL - run));
+        let n = end.checked_sub(read)?.min((code_at + usize::from(FULL)).checked_sub(write)?);
         let window = buf.get_mut(write..read + n)?;
         let gap = window.len().checked_sub(n)?;
         if gap > 0 {
@@ -52,26 +49,55 @@ pub fn encode(buf: &mut [u8], at: usize, len: usize) -> Option<Range<usize>> {
             }
         }
         let (before, piece) = buf.split_at_mut_checked(write)?;
-        let mut code = before.get_mut(code_at)?;
-        for (byte, here) in piece.get_mut(..n)?.iter_mut().zip(write..) {
-            if *byte == 0 {
-                *code = run;
-                (code, code_at, run) = (byte, here, 1);
-            } else {
-                run += 1;
+        let mut open = Open { code: before.get_mut(code_at)?, at: code_at };
+        let (words, rest) = piece.get_mut(..n)?.as_chunks_mut();
+        let mut here = write;
+        for word in words {
+            if zeros(*word) != 0 {
+                word.iter_mut().zip(here..).for_each(|(byte, here)| open.look_at(byte, here));
             }
+            here += WORD;
         }
-        *code = run;
-        read += n;
+        rest.iter_mut().zip(here..).for_each(|(byte, here)| open.look_at(byte, here));
         write += n;
+        read += n;
+        *open.code = (write - open.at) as u8;
+        code_at = open.at;
         if read == end {
             return Some(start..write);
         }
-        if run == FULL {
-            (code_at, run) = (write, 1);
+        if write - code_at == usize::from(FULL) {
+            code_at = write;
             write += 1;
         }
     }
+}
+
+/// A run that is not at its end.
+struct Open<'b> {
+    /// Where its code stands.
+    code: &'b mut u8,
+    at: usize,
+}
+
+impl<'b> Open<'b> {
+    /// The next byte: a zero ends the run, and is where the code of the next one stands.
+    fn look_at(&mut self, byte: &'b mut u8, here: usize) {
+        if *byte == 0 {
+            *self.code = (here - self.at) as u8;
+            *self = Open { code: byte, at: here };
+        }
+    }
+}
+
+const WORD: usize = size_of::<usize>();
+
+/// Bits, of which the lowest is in the first byte that is zero; none if none is.
+const fn zeros(word: [u8; WORD]) -> usize {
+    // A byte that is zero borrows from its highest bit when 1 is taken from it, and had not set that bit itself.
+    const ONES: usize = usize::MAX / 0xFF;
+    let word = usize::from_le_bytes(word);
+    word.wrapping_sub(ONES) & !word & ONES << 7
 }
 
 /// Decodes COBS from chunks; the decoded bytes are kept by the caller.
@@ -108,13 +134,16 @@ impl Decoder {
     /// after all): the frame is lost and the decoder must be made new.
     #[must_use]
     pub fn decode(&mut self, mut input: &[u8], out: &mut [u8], mut written: usize) -> Option<usize> {
-        while let Some((code, rest)) = input.split_first() {
+        loop {
             if self.left == 0 && !self.zero {
                 // The first code, or the one behind a full run: it stands for no zero.
+                let Some((code, rest)) = input.split_first() else { return Some(written) };
                 self.left = code.saturating_sub(1);
                 self.zero = *code != FULL;
                 input = rest;
-                continue;
+            }
+            if input.is_empty() {
+                return Some(written);
             }
             let room = out.get_mut(written..)?;
             let n = input.len().min(room.len()).min(PIECE_MAX);
@@ -127,7 +156,6 @@ impl Decoder {
             written += decoded;
             input = input.get(decoded..)?;
         }
-        Some(written)
     }
 
     /// Puts zeros where codes stand in `piece`, a copy of `input`, up to one that stands for none; says how far.
@@ -153,11 +181,16 @@ impl Decoder {
 /// Where the first zero is.
 #[must_use]
 pub fn find_zero(bytes: &[u8]) -> Option<usize> {
-    if !capability::STORE {
-        return bytes.iter().position(|byte| *byte == 0);
+    let (words, rest) = bytes.as_chunks();
+    let mut at = 0;
+    for word in words {
+        let zeros = zeros(*word);
+        if zeros != 0 {
+            return Some(at + (zeros.trailing_zeros() / 8) as usize);
+        }
+        at += WORD;
     }
-    // The one way to the search that `core` has, word by word.
-    Some(CStr::from_bytes_until_nul(bytes).ok()?.count_bytes())
+    rest.iter().position(|byte| *byte == 0).map(|behind| at + behind)
 }
 
 #[cfg(test)]

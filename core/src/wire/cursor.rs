@@ -6,8 +6,9 @@
 //! Their functions are small, called everywhere, and therefore kept out of line: inlined they would be a tenth of the
 //! library's size on a microcontroller.
 
+use core::sync::atomic::{Ordering, compiler_fence};
+
 use super::varint;
-use crate::capability;
 
 /// Reads numbers and slices off the front of bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,7 +57,13 @@ impl<'a> Reader<'a> {
     /// A varint.
     #[inline(never)]
     pub fn varint(&mut self) -> Option<u32> {
-        varint::read(self)
+        match self.rest {
+            [byte @ ..0x80, rest @ ..] => {
+                self.rest = rest;
+                Some((*byte).into())
+            }
+            _ => varint::read(self),
+        }
     }
 
     /// A varint that must fit 16 bits.
@@ -161,7 +168,7 @@ impl<'a> Writer<'a> {
     /// [`Full`]; a part of it may be written then.
     #[inline(never)]
     pub fn varint(&mut self, value: u32) -> Result<(), Full> {
-        varint::write(self, value)
+        if value < 0x80 { self.u8(value as u8) } else { varint::write(self, value) }
     }
 
     /// Appends `bytes`.
@@ -264,16 +271,27 @@ impl<'a> Writer<'a> {
 }
 
 /// Copies as much as fits. Unlike `copy_from_slice` it leaves no panic in small builds.
+///
+/// On a microcontroller word by word: `memcpy`, which the compiler would make of the loop, takes four to five instructions a
+/// byte there for what is short, or not aligned alike.
+#[cfg_attr(target_arch = "arm", inline(never))]
 pub(crate) fn copy(to: &mut [u8], from: &[u8]) {
-    if capability::STORE {
-        to.iter_mut().zip(from).for_each(|(to, from)| *to = *from);
-        return;
+    let n = to.len().min(from.len());
+    let (mut to, mut from) = (to.get_mut(..n).unwrap_or_default(), from.get(..n).unwrap_or_default());
+    if cfg!(target_arch = "arm") {
+        let (words_to, words) = (to.as_chunks_mut::<4>(), from.as_chunks::<4>());
+        for (to, from) in words_to.0.iter_mut().zip(words.0) {
+            *to = *from;
+            // No instruction, but the end of the loop that could be a `memcpy`.
+            compiler_fence(Ordering::SeqCst);
+        }
+        (to, from) = (words_to.1, words.1);
     }
-    // Two ends to a loop keep the compiler from making it a `memcpy`, which is 0.9 KB of flash.
-    let mut at = 0;
-    while let (Some(to), Some(from)) = (to.get_mut(at), from.get(at)) {
+    for (to, from) in to.iter_mut().zip(from) {
         *to = *from;
-        at += 1;
+        if cfg!(target_arch = "arm") {
+            compiler_fence(Ordering::SeqCst);
+        }
     }
 }
 

@@ -54,7 +54,10 @@ impl Core {
         if !capability::RELIABLE {
             return;
         }
-        for offset in (0..u64::BITS).filter(|offset| lost >> offset & 1 == 1) {
+        let mut rest = lost;
+        while rest != 0 {
+            let offset = rest.trailing_zeros();
+            rest &= rest - 1;
             if self.outbox.nth(t.tx, offset).is_some_and(|(_, record)| record.is(flag::LEADS)) {
                 self.sizing.on_lost();
             }
@@ -111,7 +114,6 @@ impl Core {
     /// How long to wait for an acknowledgement before something is done.
     pub(super) fn patience(&mut self, now: Instant) -> Instant {
         self.asked = false;
-        let asks = self.link.is_ordered() && self.rto.asks_first();
-        now.plus_micros(if asks { self.rto.round_trip() } else { self.rto.micros() }.into())
+        now.plus_micros(self.rto.patience(self.link.is_ordered()).into())
     }
 }

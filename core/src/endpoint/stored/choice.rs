@@ -8,17 +8,15 @@
 use crate::blocks::Id;
 use crate::capability;
 use crate::endpoint::state::Core;
-use crate::endpoint::stats::count;
 use crate::endpoint::storage::Tables;
 use crate::framing::Framing;
-use crate::limits::{CAPABILITY_FRAGMENTS, FRAGMENT_MIN, FRAME_MIN, LIFE_COST};
+use crate::limits::{CAPABILITY_FRAGMENTS, FRAME_MIN, LIFE_COST};
 use crate::outbox::{Class, DEADLINE, Outbox, Record, flag};
 use crate::packet::{
     Extended, Packet, SeqWidth, best_effort_len, emit_best_effort_header, emit_reliable_header, reliable_len,
 };
 use crate::routes::{Slot, local, peer};
 use crate::time::Instant;
-use crate::timers::{Lapse, Timer};
 use crate::wire::{Full, Writer, varint_len};
 
 /// A class is passed over in at most this many frames in a row: its share of the line is 1/8.
@@ -27,19 +25,22 @@ const PASSED_OVER_MAX: u8 = 7;
 const CONTROL_RANK: u8 = 16;
 /// What a reliable packet needs besides its payload, and then some: kind, route, number, distance.
 pub(super) const RELIABLE_OVERHEAD: usize = 12;
+/// What stands before the payload of a message that is no fragment, at the most: kind, flags, route, number, distance, count,
+/// life.
+const HEADER_MAX: usize = 2 + 3 + 4 + 5 + 1 + 5;
 
 /// A packet that was chosen for the frame. It counts as sent.
 pub(super) struct Chosen {
-    header: Header,
+    pub(super) header: Header,
     /// The record that holds its payload, and where that begins.
     pub(super) payload: Id,
     pub(super) offset: usize,
-    len: usize,
+    pub(super) len: usize,
     /// Whether the record is done with when the packet is written.
-    done: bool,
+    pub(super) done: bool,
 }
 
-enum Header {
+pub(super) enum Header {
     BestEffort { number: u16, count: u8 },
     Reliable { number: u16, seq: u32, distance: u32 },
     Extended(Extended),
@@ -47,10 +48,6 @@ enum Header {
 }
 
 impl Chosen {
-    pub(super) const fn payload_len(&self) -> usize {
-        self.len
-    }
-
     /// Bytes that it takes in a frame.
     pub(super) const fn len(&self, width: SeqWidth, last: bool) -> usize {
         match &self.header {
@@ -94,7 +91,7 @@ pub(super) struct Fill {
     /// Bytes of packets that the largest frame takes.
     area: usize,
     /// Nothing new goes beyond this many, unless it is alone.
-    limit: usize,
+    pub(super) limit: usize,
     /// Packets that are not messages stand in it.
     pub(super) has_reports: bool,
     /// The rank of what was chosen last.
@@ -110,13 +107,13 @@ impl Fill {
     }
 
     /// Whether a packet fits into the `room` that is left. One that is more than a frame should have goes alone.
-    fn fits(&self, need: usize, room: usize) -> bool {
+    pub(super) fn fits(&self, need: usize, room: usize) -> bool {
         let alone = self.rank.is_none() && !self.has_reports;
         need <= if alone { room } else { self.room(room) }
     }
 
     /// How much of the `room` that is left may be used without making the frame larger than it should be.
-    fn room(&self, room: usize) -> usize {
+    pub(super) fn room(&self, room: usize) -> usize {
         self.limit.saturating_sub(self.area.saturating_sub(room)).min(room)
     }
 }
@@ -185,9 +182,22 @@ impl Core {
         frames.min(window).min(self.peer.message_max as usize)
     }
 
+    /// Whether a message goes whole into a frame, whatever stands before it.
+    const fn is_short(&self, len: usize) -> bool {
+        len + self.link.framing.check_len() + HEADER_MAX <= self.content_max()
+    }
+
+    /// Whether a payload that our store holds is below all other limits for sure.
+    pub(super) const fn is_small(&self, slot: &Slot, len: usize) -> bool {
+        self.is_short(len)
+            && len + LIFE_COST <= slot.largest_payload()
+            && len <= self.peer.message_max as usize
+    }
+
     /// Whether a message of this length is sent in fragments, whatever the line is like.
     pub(super) fn needs_fragments(&self, slot: &Slot, record: &Record) -> bool {
-        record.len as usize > self.whole_max(slot, record.is(flag::RELIABLE), record.is(flag::EXPIRES))
+        let len = record.len as usize;
+        !self.is_short(len) && len > self.whole_max(slot, record.is(flag::RELIABLE), record.is(flag::EXPIRES))
     }
 
     /// The next packet that fits into `room` bytes as the frame's last.
@@ -198,10 +208,10 @@ impl Core {
         fill: &mut Fill,
         now: Instant,
     ) -> Choice {
-        let forced = match fill.rank {
-            None if capability::RELIABLE => [Class::Reliable, Class::BestEffort]
-                .into_iter()
-                .find(|class| self.passed_over.get(*class as usize).is_some_and(|n| *n >= PASSED_OVER_MAX)),
+        let forced = match self.passed_over {
+            _ if !capability::RELIABLE || fill.rank.is_some() => None,
+            [reliable, _] if reliable >= PASSED_OVER_MAX => Some(Class::Reliable),
+            [_, best_effort] if best_effort >= PASSED_OVER_MAX => Some(Class::BestEffort),
             _ => None,
         };
         let best = forced.and_then(|class| self.best(t, Some(class))).or_else(|| self.best(t, None));
@@ -218,11 +228,13 @@ impl Core {
             None => Choice::NoRoom,
             Some(chosen) => {
                 fill.rank = Some(rank);
-                let class = usize::from(
-                    matches!(chosen.header, Header::BestEffort { .. })
-                        || matches!(chosen.header, Header::Extended(Extended { reliable: None, .. })),
-                );
-                fill.sent.iter_mut().skip(class).take(1).for_each(|sent| *sent = true);
+                let [reliable, best_effort] = &mut fill.sent;
+                match chosen.header {
+                    Header::BestEffort { .. } | Header::Extended(Extended { reliable: None, .. }) => {
+                        *best_effort = true;
+                    }
+                    _ => *reliable = true,
+                }
                 Choice::Next(chosen)
             }
         }
@@ -231,43 +243,56 @@ impl Core {
     /// What has the highest rank of all, or of one class.
     fn best(&mut self, t: &Tables<'_>, class: Option<Class>) -> Option<(Candidate, u8)> {
         let mut best: Option<(Candidate, u8)> = None;
-        let mut consider = |candidate, rank| {
-            if best.is_none_or(|(_, highest)| rank > highest) {
-                best = Some((candidate, rank));
-            }
-        };
-        let may_send = self.sender.may_send();
         if class != Some(Class::BestEffort) {
             if self.sender.must_repeat() {
                 for offset in self.sender.lost().chain(self.sender.behind()) {
                     let Some((_, record)) = self.outbox.nth(t.tx, offset) else { break };
-                    consider(Candidate::Repeat(offset), self.rank_under_way(t, &record));
+                    let rank = self.rank_under_way(t, &record);
+                    if best.is_none_or(|(_, highest)| rank > highest) {
+                        best = Some((Candidate::Repeat(offset), rank));
+                    }
                 }
             }
-            if may_send && !self.outbox.control().is_empty() {
-                consider(Candidate::Control, CONTROL_RANK);
+            if !self.outbox.control().is_empty()
+                && self.sender.may_send()
+                && best.is_none_or(|(_, highest)| CONTROL_RANK > highest)
+            {
+                best = Some((Candidate::Control, CONTROL_RANK));
             }
         }
-        if self.outbox.waiting(Class::Reliable) + self.outbox.waiting(Class::BestEffort) == 0 {
+        if !self.outbox.is_waiting() {
             return best;
         }
-        let (count, first) = (t.routes.len(), usize::from(self.next_route));
-        for index in (first..count).chain(0..first.min(count)) {
-            let Some(slot) = t.routes.get(index).filter(|slot| !slot.queue.is_empty()) else { continue };
-            let Some((id, record)) =
-                Outbox::front(t.tx, &slot.queue).filter(|_| slot.peer_has(peer::COUNTED))
-            else {
+        // Of routes of one rank the first from `next_route` on.
+        let mut again = false;
+        for (slot, index) in t.routes.iter().zip(0usize..) {
+            if slot.queue.is_empty() {
                 continue;
-            };
-            let reliable = record.is_reliable_message();
-            let wanted = class.is_none_or(|class| (class == Class::Reliable) == reliable);
-            let large = record.is(flag::LARGE) || self.needs_fragments(slot, &record);
-            let possible = !reliable || (may_send && (!large || self.outbox.can_launch_fragment(t.tx, id)));
-            if wanted && possible {
-                consider(Candidate::Route(index), rank(slot.priority, &record, !large));
+            }
+            let Some(rank) = self.rank_waiting(t.tx, slot, class) else { continue };
+            let turn = index >= usize::from(self.next_route);
+            let first = best.is_none_or(|(_, highest)| rank > highest);
+            if first || turn && again && best.is_some_and(|(_, highest)| rank == highest) {
+                best = Some((Candidate::Route(index), rank));
+                again = !turn;
             }
         }
         best
+    }
+
+    /// The rank of what waits first at a place, if it may be sent, and is of one class.
+    fn rank_waiting(&self, tx: &[u8], slot: &Slot, class: Option<Class>) -> Option<u8> {
+        let id = slot.queue.front()?;
+        let record = Outbox::record(tx, id);
+        let reliable = record.is_reliable_message();
+        let wanted = class.is_none_or(|class| (class == Class::Reliable) == reliable);
+        if !wanted || !slot.peer_has(peer::COUNTED) {
+            return None;
+        }
+        let large = record.is(flag::LARGE) || self.needs_fragments(slot, &record);
+        let possible =
+            !reliable || self.sender.may_send() && (!large || self.outbox.can_launch_fragment(tx, id));
+        possible.then(|| rank(slot.priority, &record, !large))
     }
 
     fn rank_under_way(&self, t: &Tables<'_>, record: &Record) -> u8 {
@@ -278,239 +303,13 @@ impl Core {
         rank(priority, record, !record.is(flag::FRAGMENT))
     }
 
-    /// Sends a packet that is under way once more. None: it does not fit.
-    fn repeat(
-        &mut self,
-        t: &mut Tables<'_>,
-        offset: u32,
-        room: usize,
-        fill: &mut Fill,
-        now: Instant,
-    ) -> Option<Chosen> {
-        let (id, record) = self.outbox.nth(t.tx, offset)?;
-        let seq = self.sender.acked().wrapping_add(offset);
-        let distance = u32::from(record.distance());
-        let payload = if record.is(flag::FRAGMENT) { Outbox::message_of(t.tx, id) } else { id };
-        let message = Outbox::record(t.tx, payload).waiting();
-        let slot = t.routes.get(usize::from(record.slot)).filter(|slot| slot.peer_has(peer::COUNTED));
-        let header = match slot {
-            _ if !capability::RELIABLE || record.is(flag::CONTROL) => {
-                Header::Reliable { number: 0, seq, distance }
-            }
-            Some(slot) if !record.is(flag::DEAD) => {
-                let part = record.is(flag::FRAGMENT).then_some((record.offset, message.len));
-                message_header(
-                    slot,
-                    t.tx,
-                    payload,
-                    &message,
-                    (seq, distance),
-                    part,
-                    self.link.framing.seq_width(),
-                    now,
-                )
-            }
-            _ => Header::Skip { seq, distance },
-        };
-        let skipped = matches!(header, Header::Skip { .. });
-        let (start, len) = match (skipped, record.is(flag::FRAGMENT)) {
-            (true, _) => (0, 0),
-            (false, true) => (record.offset as usize, record.len as usize),
-            (false, false) => (0, record.len as usize),
-        };
-        let chosen = Chosen { header, payload, offset: start, len, done: false };
-        // What was sent in a frame that was too large for the line goes alone, the others share smaller ones.
-        if !fill.fits(chosen.len(self.link.framing.seq_width(), true), room) {
-            return None;
-        }
-        self.sender.repeat(offset);
-        self.proof = None;
-        self.wants_proof = self.link.is_ordered() && !self.link.is_lossless();
-        count(&mut self.counters.retransmitted, 1);
-        self.on_reliable_sent(t, id, seq, false, fill, now);
-        Some(chosen)
-    }
-
-    fn send_control(
-        &mut self,
-        t: &mut Tables<'_>,
-        room: usize,
-        fill: &mut Fill,
-        now: Instant,
-    ) -> Option<Chosen> {
-        let (id, record) = Outbox::front(t.tx, self.outbox.control())?;
-        let distance = self.distance(self.last_control);
-        let seq = self.sender.next();
-        let header = Header::Reliable { number: 0, seq, distance };
-        let chosen = Chosen { header, payload: id, offset: 0, len: record.len as usize, done: false };
-        if chosen.len(self.link.framing.seq_width(), true) > room {
-            return None;
-        }
-        self.sender.send();
-        self.outbox.dequeue_control(t.tx);
-        self.outbox.launch(t.tx, id, distance as u16);
-        self.last_control = Some(seq);
-        self.on_reliable_sent(t, id, seq, true, fill, now);
-        Some(chosen)
-    }
-
-    fn send_message(
-        &mut self,
-        t: &mut Tables<'_>,
-        index: usize,
-        room: usize,
-        fill: &mut Fill,
-        now: Instant,
-    ) -> Option<Chosen> {
-        let width = self.link.framing.seq_width();
-        let slot = t.routes.get(index)?;
-        let (id, record) = Outbox::front(t.tx, &slot.queue)?;
-        let reliable = record.is_reliable_message();
-        let last = slot.peer_has(peer::SENT).then_some(slot.last_seq);
-        let (seq, distance) = (self.sender.next(), self.distance(last));
-        let whole = Chosen {
-            header: message_header(slot, t.tx, id, &record, (seq, distance), None, width, now),
-            payload: id,
-            offset: 0,
-            len: record.len as usize,
-            done: !reliable,
-        };
-        let need = whole.len(width, true);
-        let fits = fill.fits(need, room);
-        if fits && record.is(flag::LARGE) && record.offset == 0 {
-            // The frames of this link are larger than those of the one before.
-            self.outbox.set_large(t.tx, id, false);
-        }
-        let record = Outbox::record(t.tx, id);
-        let splits = self.has(CAPABILITY_FRAGMENTS)
-            && (record.is(flag::LARGE)
-                || need > fill.limit
-                    && (!reliable
-                        || self.outbox.can_launch_fragment(t.tx, id)
-                        || self.needs_fragments(slot, &record)));
-        if !splits {
-            // It goes alone if it is more than a frame should have.
-            if !fits {
-                return None;
-            }
-            self.on_message_sent(t, index, &record, reliable.then_some((id, seq, distance)), true, fill, now);
-            return Some(whole);
-        }
-        let room = fill.room(room);
-        let left = record.len.saturating_sub(record.offset);
-        let extended = Extended {
-            route: slot.number,
-            reliable: reliable.then_some((seq & width.mask(), distance)),
-            number: record.number(),
-            life: life(t.tx, id, &record, now),
-            part: Some((record.offset, record.len)),
-        };
-        let most = room.saturating_sub(extended.len(0, width, true));
-        let len = most.min(left as usize);
-        if len < FRAGMENT_MIN.min(left as usize) || len == 0 || len == record.len as usize {
-            return None;
-        }
-        if reliable && !self.outbox.can_launch_fragment(t.tx, id) {
-            return None;
-        }
-        self.outbox.set_large(t.tx, id, true);
-        let end = len == left as usize;
-        let fragment = match reliable {
-            true => {
-                Some((self.outbox.launch_fragment(t.tx, id, len as u32, distance as u16)?, seq, distance))
-            }
-            false => {
-                Outbox::progress(t.tx, id, len as u32);
-                None
-            }
-        };
-        self.on_message_sent(t, index, &record, fragment, end, fill, now);
-        let header = Header::Extended(extended);
-        Some(Chosen { header, payload: id, offset: record.offset as usize, len, done: end && !reliable })
-    }
-
-    /// A message of a place, or a part of it, is sent for the first time; `end`: nothing of it is left to send.
-    #[expect(clippy::too_many_arguments, reason = "what is known of one packet")]
-    fn on_message_sent(
-        &mut self,
-        t: &mut Tables<'_>,
-        index: usize,
-        record: &Record,
-        packet: Option<(Id, u32, u32)>,
-        end: bool,
-        fill: &mut Fill,
-        now: Instant,
-    ) {
-        let Some(slot) = t.routes.get_mut(index) else { return };
-        self.next_route = (index + 1) as u16;
-        if end {
-            self.outbox.dequeue(t.tx, &mut slot.queue);
-        }
-        match packet {
-            None => self.sent_best_effort = self.sent_best_effort.wrapping_add(u32::from(end)),
-            Some((id, seq, distance)) => {
-                self.sender.send();
-                self.wants_proof = false;
-                slot.last_seq = seq;
-                slot.peer |= peer::SENT;
-                slot.under_way = slot.under_way.saturating_add(1);
-                // A fragment has its own record, which is under way already.
-                if !Outbox::record(t.tx, id).is(flag::FRAGMENT) {
-                    debug_assert!(end && !record.is(flag::LARGE), "a whole message");
-                    self.outbox.launch(t.tx, id, distance as u16);
-                }
-                self.on_reliable_sent(t, id, seq, true, fill, now);
-            }
-        }
-    }
-
-    fn on_reliable_sent(
-        &mut self,
-        t: &mut Tables<'_>,
-        id: Id,
-        seq: u32,
-        new: bool,
-        fill: &mut Fill,
-        now: Instant,
-    ) {
-        if capability::RELIABLE {
-            let leads = if fill.leads { 0 } else { flag::LEADS };
-            Outbox::set_flags(t.tx, id, flag::LEADS, leads);
-            fill.leads = true;
-        }
-        self.rto.on_transmit(seq, new, now);
-        if !self.link.is_lossless() && !self.timers.is_set(Timer::Retransmit) {
-            let at = self.patience(now);
-            self.timers.set(Timer::Retransmit, at);
-        }
-    }
-
-    /// The packet is written: what is done with gives its room back.
-    pub(super) fn on_emitted(&mut self, t: &mut Tables<'_>, chosen: &Chosen) {
-        if !chosen.done {
-            return;
-        }
-        let record = Outbox::record(t.tx, chosen.payload);
-        let index = usize::from(record.slot);
-        self.outbox.finish_best_effort(t.tx, chosen.payload);
-        // A route that was withdrawn may have waited for this.
-        if t.routes.get(index).is_some_and(|slot| !slot.has(local::DECLARED)) {
-            Self::settle(t, index);
-        }
-    }
-
-    /// How far back the previous reliable packet of the same route is; 0 if it is acknowledged, or there is none.
-    fn distance(&self, last: Option<u32>) -> u32 {
-        let seq = self.sender.next();
-        // At or above `acked` means: not acknowledged.
-        last.map(|last| seq.wrapping_sub(last))
-            .filter(|distance| *distance <= seq.wrapping_sub(self.sender.acked()))
-            .unwrap_or(0)
-    }
-
     pub(super) fn count_passed_over(&mut self, fill: &Fill) {
         if !capability::RELIABLE {
             // Only declarations are of the other class, and they are few.
+            return;
+        }
+        if !self.has_messages() {
+            self.passed_over = [0; 2];
             return;
         }
         let waits = [
@@ -520,32 +319,5 @@ impl Core {
         for ((count, sent), waits) in self.passed_over.iter_mut().zip(fill.sent).zip(waits) {
             *count = if waits && !sent { count.saturating_add(1) } else { 0 };
         }
-    }
-}
-
-fn life(tx: &[u8], id: Id, record: &Record, now: Instant) -> Option<u32> {
-    record.is(flag::EXPIRES).then(|| Lapse::from_bits(Outbox::deadline(tx, id)).left_ms(now))
-}
-
-#[expect(clippy::too_many_arguments, reason = "what is known of one packet")]
-fn message_header(
-    slot: &Slot,
-    tx: &[u8],
-    id: Id,
-    record: &Record,
-    (seq, distance): (u32, u32),
-    part: Option<(u32, u32)>,
-    width: SeqWidth,
-    now: Instant,
-) -> Header {
-    let (route, reliable) = (slot.number, record.is_reliable_message());
-    if part.is_some() || record.is(flag::EXPIRES) {
-        let reliable = reliable.then_some((seq & width.mask(), distance));
-        let life = life(tx, id, record, now);
-        return Header::Extended(Extended { route, reliable, number: record.number(), life, part });
-    }
-    match reliable {
-        true => Header::Reliable { number: route, seq, distance },
-        false => Header::BestEffort { number: route, count: record.number() & 0x3F },
     }
 }

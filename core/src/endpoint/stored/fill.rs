@@ -3,7 +3,7 @@
 use super::choice::{Choice, Chosen, Fill};
 use crate::endpoint::state::Core;
 use crate::endpoint::storage::Tables;
-use crate::outbox::{Class, Outbox};
+use crate::outbox::Outbox;
 use crate::packet::SeqWidth;
 use crate::time::Instant;
 use crate::wire::{Full, Writer};
@@ -11,9 +11,7 @@ use crate::wire::{Full, Writer};
 impl Core {
     /// Whether anything is to be sent, or sent again.
     pub(in crate::endpoint) fn has_messages(&self) -> bool {
-        self.outbox.waiting(Class::BestEffort) > 0
-            || self.outbox.waiting(Class::Reliable) > 0
-            || self.sender.must_repeat()
+        self.outbox.is_waiting() || self.sender.must_repeat()
     }
 
     /// Fills the frame with messages. Each but the last carries its length, so one looks ahead by one. Returns whether a
@@ -30,28 +28,18 @@ impl Core {
         }
         let mut room = w.room();
         let mut fill = Fill::new(w.len() + room, self.frame_limit(), !w.is_empty());
-        let mut current = match self.choose(t, room, &mut fill, now) {
-            Choice::Next(chosen) => Some(chosen),
-            Choice::Nothing => None,
-            Choice::NoRoom => {
-                // The message whose turn it is needs a frame without reports.
-                self.squeezed = fill.has_reports;
-                None
-            }
-        };
-        while let Some(chosen) = current {
-            let after = room.saturating_sub(chosen.len(width, false));
-            let next = match if after > 0 && self.has_messages() {
-                self.choose(t, after, &mut fill, now)
-            } else {
-                Choice::Nothing
-            } {
-                Choice::Next(next) => Some(next),
-                Choice::Nothing | Choice::NoRoom => None,
-            };
-            let written = emit_message(&chosen, t.tx, w, width, next.is_none());
-            self.on_emitted(t, &chosen);
-            if written.is_err() {
+        let mut current = self.choose(t, room, &mut fill, now);
+        if matches!(current, Choice::NoRoom) {
+            // The message whose turn it is needs a frame without reports.
+            self.squeezed = fill.has_reports;
+        }
+        while let Choice::Next(chosen) = &current {
+            let after = if self.has_messages() { room.saturating_sub(chosen.len(width, false)) } else { 0 };
+            let next = if after > 0 { self.choose(t, after, &mut fill, now) } else { Choice::Nothing };
+            let last = !matches!(next, Choice::Next(_));
+            let written = emit_message(chosen, t.tx, w, width, last);
+            self.on_emitted(t, chosen);
+            if written.is_err() || last {
                 break;
             }
             room = w.room();
@@ -70,5 +58,5 @@ fn emit_message(
     last: bool,
 ) -> Result<(), Full> {
     chosen.emit_header(w, width, last)?;
-    Outbox::emit(tx, chosen.payload, chosen.offset, chosen.payload_len(), w)
+    Outbox::emit(tx, chosen.payload, chosen.offset, chosen.len, w)
 }

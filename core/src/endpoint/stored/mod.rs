@@ -1,6 +1,6 @@
 //! What is sent, in a build that keeps it: a store holds messages and control records until they are sent, or acknowledged.
 //!
-//! Which message is next is in [`choice`], declarations and the like are in [`records`].
+//! Which message is next is in [`choice`], what sending it changes in [`send`], declarations and the like are in [`records`].
 
 mod acks;
 mod choice;
@@ -8,6 +8,7 @@ mod fill;
 mod publish;
 mod records;
 mod requests;
+mod send;
 
 use super::state::Core;
 use crate::outbox::Class;

@@ -114,16 +114,19 @@ impl Core {
         head: usize,
     ) -> nb::Result<Option<Ticket>, PublishError> {
         let (index, tx_len) = (usize::from(route.index), t.tx.len());
-        let others = Outbox::sample_limit(tx_len, kept_blocks(t.routes, index));
-        let Some(slot) = t.routes.get_mut(index) else { return Err(PublishError::NotDeclared.into()) };
+        let Some(slot) = t.routes.get(index) else { return Err(PublishError::NotDeclared.into()) };
         let keeps = slot.has(local::LATEST);
         let len = chain.len.saturating_sub(head);
         let listens = slot.has_audience();
         let expires = head > 0;
-        let limit = if listens { self.payload_limit(slot, tx_len, expires) } else { usize::MAX };
-        let limit = if keeps { limit.min(others.saturating_sub(head)) } else { limit };
-        if len > limit {
-            return Err(PublishError::TooLarge { limit }.into());
+        // Most messages are far below every limit: which one is the least need not be known then.
+        if keeps || chain.overflowed || listens && !self.is_small(slot, len) {
+            let limit = if listens { self.payload_limit(slot, tx_len, expires) } else { usize::MAX };
+            let sample = self.sample_limit(t.routes, slot, route, tx_len);
+            let limit = limit.min(sample.saturating_sub(head));
+            if len > limit {
+                return Err(PublishError::TooLarge { limit }.into());
+            }
         }
         let flags = if class == Class::Reliable { flag::RELIABLE } else { 0 }
             | if expires { flag::EXPIRES } else { 0 }
@@ -186,7 +189,7 @@ impl Core {
             }
         };
         Outbox::set_number(t.tx, id, low);
-        self.outbox.enqueue(t.tx, &mut slot.queue, id);
+        self.outbox.enqueue(t.tx, &mut slot.queue, id, record.class());
         number
     }
 
@@ -232,7 +235,8 @@ impl Core {
         if old != 0 {
             Outbox::set_flags(t.tx, old, flag::KEPT, 0);
             if self.outbox.is_idle(t.tx, &slot.queue, old) {
-                self.outbox.release(t.tx, old);
+                let record = Outbox::record(t.tx, old);
+                self.outbox.release(t.tx, old, &record);
             }
         }
     }

@@ -43,7 +43,8 @@ impl Core {
         let waits = |slot: &Slot| slot.is_due(due::TAKEN) && !slot.is_due(due::EXPIRED | due::TOLD);
         let taken = self.interests == 0 && t.routes.iter().any(waits);
         self.records_wait = !refusals;
-        self.tables_due = !refusals || taken;
+        self.tables_due = !refusals;
+        self.taken_due |= taken;
         if capability::EXPIRY {
             for index in 0..t.routes.len() {
                 if t.routes.get(index).is_some_and(|slot| slot.has(local::GIVE)) {
