@@ -16,8 +16,8 @@ const TOLERANCE: u64 = 2;
 /// The same with another compiler than the one that the record was made with.
 const TOLERANCE_ELSEWHERE: u64 = 10;
 
-/// What figures are recorded under: three words.
-pub(crate) type Key = [String; 3];
+/// What figures are recorded under: words.
+pub(crate) type Key<const WORDS: usize> = [String; WORDS];
 
 /// Where figures are recorded.
 #[derive(Debug)]
@@ -32,14 +32,14 @@ pub(crate) struct File {
     pub(crate) columns: &'static str,
 }
 
-/// All that is recorded in a file: `N` figures a line.
+/// All that is recorded in a file: `WORDS` words and `N` figures a line.
 #[derive(Debug)]
-pub(crate) struct Records<const N: usize> {
+pub(crate) struct Records<const WORDS: usize, const N: usize> {
     file: &'static File,
-    lines: Vec<(Key, [u64; N])>,
+    lines: Vec<(Key<WORDS>, [u64; N])>,
 }
 
-impl<const N: usize> Records<N> {
+impl<const WORDS: usize, const N: usize> Records<WORDS, N> {
     /// Nothing.
     pub(crate) const fn new(file: &'static File) -> Self {
         Self { file, lines: Vec::new() }
@@ -65,15 +65,15 @@ impl<const N: usize> Records<N> {
         let mut records = Self::new(file);
         for line in text.lines().filter(|line| !line.trim().is_empty() && !line.starts_with('#')) {
             let fields: Vec<_> = line.split_whitespace().collect();
-            let Some((key, figures)) = fields.split_first_chunk::<3>() else {
-                bail!("`{line}` has not three words");
+            let Some((key, figures)) = fields.split_first_chunk::<WORDS>() else {
+                bail!("`{line}` has not {WORDS} words");
             };
             let figures: Vec<u64> = figures
                 .iter()
                 .map(|text| text.parse().with_context(|| format!("`{text}` in `{line}`")))
                 .collect::<Result<_>>()?;
             let Ok(figures) = figures.try_into() else { bail!("`{line}` has not {N} figures") };
-            records.set(key.map(str::to_owned), figures);
+            records.set((*key).map(str::to_owned), figures);
         }
         Ok(records)
     }
@@ -81,11 +81,13 @@ impl<const N: usize> Records<N> {
     fn to_text(&self) -> String {
         let File { command, about, columns, .. } = self.file;
         let mut text = format!("# {about}; written by `{command} --update`.\n# {columns}\n");
-        let width = |place: usize| self.lines.iter().map(|(key, _)| key[place].len()).max().unwrap_or(0);
-        let [a, b, c] = [width(0), width(1), width(2)];
-        for ([first, second, third], figures) in &self.lines {
-            // Writing to a String cannot fail.
-            let _ = write!(text, "{first:<a$} {second:<b$} {third:<c$}");
+        for (key, figures) in &self.lines {
+            for (place, word) in key.iter().enumerate() {
+                let width = self.lines.iter().map(|(key, _)| key[place].len()).max().unwrap_or(0);
+                // Writing to a String cannot fail.
+                let _ = write!(text, "{word:<width$} ");
+            }
+            text.pop();
             figures.iter().for_each(|figure| _ = write!(text, " {figure:>6}"));
             text.push('\n');
         }
@@ -93,12 +95,12 @@ impl<const N: usize> Records<N> {
     }
 
     /// What is recorded under a key.
-    pub(crate) fn get(&self, key: &Key) -> Option<[u64; N]> {
+    pub(crate) fn get(&self, key: &Key<WORDS>) -> Option<[u64; N]> {
         self.lines.iter().find(|(known, _)| known == key).map(|(_, figures)| *figures)
     }
 
     /// Records figures.
-    pub(crate) fn set(&mut self, key: Key, figures: [u64; N]) {
+    pub(crate) fn set(&mut self, key: Key<WORDS>, figures: [u64; N]) {
         match self.lines.iter_mut().find(|(known, _)| *known == key) {
             Some((_, old)) => *old = figures,
             None => self.lines.push((key, figures)),
@@ -108,7 +110,7 @@ impl<const N: usize> Records<N> {
     /// Compares figures, named `names`, with what is recorded: complaints. `pinned` as for [`save`](Self::save).
     pub(crate) fn judge(
         &self,
-        measured: impl IntoIterator<Item = (Key, [u64; N])>,
+        measured: impl IntoIterator<Item = (Key<WORDS>, [u64; N])>,
         names: [&str; N],
         pinned: bool,
     ) -> Result<()> {
@@ -161,7 +163,7 @@ mod tests {
         columns: "target, opt-level, firmware, flash, RAM",
     };
 
-    fn key(firmware: &str) -> Key {
+    fn key(firmware: &str) -> Key<3> {
         ["thumbv7m-none-eabi", "z", firmware].map(str::to_owned)
     }
 
@@ -180,7 +182,7 @@ mod tests {
     #[test]
     fn a_damaged_line_is_told() {
         for text in ["thumbv7m z publisher 6000\n", "thumbv7m z publisher 6000 many\n", "thumbv7m z\n"] {
-            assert!(Records::<2>::parse(&FILE, text).is_err(), "{text}");
+            assert!(Records::<3, 2>::parse(&FILE, text).is_err(), "{text}");
         }
     }
 

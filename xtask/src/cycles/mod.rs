@@ -12,13 +12,14 @@ use std::process::{Command, ExitCode};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
+use tieline_emulator::QEMU;
 
 use crate::embedded::{self, BoardCargo};
 use crate::emulator;
 use crate::measure::{Opt, Program};
 use crate::process;
 use crate::record::{File, Key, Records, change};
-use figures::{FIGURES, Figure};
+use figures::{Build, FIGURES, Figure};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -33,9 +34,8 @@ pub(crate) struct Args {
 const TARGET: &str = "thumbv7m-none-eabi";
 const OPTS: [Opt; 3] = [Opt::Small, Opt::Smallest, Opt::Fast];
 
-/// How the CRC-32C of a frame is reckoned: its name, and the feature.
-const TABLES: [(&str, &str); 3] =
-    [("none", "cycles"), ("1KiB", "cycles,crc-table"), ("16KiB", "cycles,crc-table16")];
+/// How the CRC-32C of a frame is reckoned: its name, and the feature, behind those of a build.
+const TABLES: [(&str, &str); 3] = [("none", ""), ("1KiB", ",crc-table"), ("16KiB", ",crc-table16")];
 
 /// It takes less than a second, on a busy machine some more.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -44,7 +44,7 @@ static FILE: File = File {
     path: "firmware-example/measure/cycles.txt",
     command: "cargo xtask cycles",
     about: "Instructions on a Cortex-M3",
-    columns: "opt-level, CRC table, what, instructions",
+    columns: "opt-level, CRC table, build, what, instructions",
 };
 
 pub(crate) fn run(args: &Args) -> Result<ExitCode> {
@@ -77,25 +77,29 @@ pub(crate) fn check() -> Result<()> {
     records.judge(counts, ["instructions"], pinned)
 }
 
-type Counts = Vec<(Key, [u64; 1])>;
+type Counts = Vec<(Key<4>, [u64; 1])>;
 
-fn key(opt: Opt, table: &str, figure: &Figure) -> Key {
-    [opt.to_string(), table.to_owned(), figure.key()]
+fn key(opt: Opt, table: &str, figure: &Figure) -> Key<4> {
+    [opt.to_string(), table.to_owned(), figure.build.name().to_owned(), figure.key()]
 }
 
 /// Builds and runs everything. Also whether it is with the compiler that the record was made with.
 fn count_all() -> Result<(Counts, bool)> {
     emulator::provide()?;
+    emulator::provide()?;
     let cargo = embedded::cargo_for(TARGET)?;
     println!("{TARGET}: compiled by {}", cargo.about());
     let mut counts = Vec::new();
     for opt in OPTS {
-        for (table, features) in TABLES {
-            let program = Program { name: "cycles", bin: "cycles", features };
-            let printed = run_in_emulator(&program, &cargo, opt)
-                .with_context(|| format!("counting at opt-level {opt}, CRC table: {table}"))?;
-            for figure in &FIGURES {
-                counts.push((key(opt, table, figure), [figure.of(&printed)?]));
+        for (table, table_feature) in TABLES {
+            for build in Build::ALL {
+                let features = [build.features(), table_feature].concat();
+                let program = Program { name: "cycles", bin: "cycles", features: &features };
+                let printed = run_in_emulator(&program, &cargo, opt)
+                    .with_context(|| format!("counting at opt-level {opt}, features {features}"))?;
+                for figure in FIGURES.iter().filter(|figure| figure.build == build) {
+                    counts.push((key(opt, table, figure), [figure.of(&printed)?]));
+                }
             }
         }
     }
@@ -105,7 +109,7 @@ fn count_all() -> Result<(Counts, bool)> {
 /// What the program prints.
 fn run_in_emulator(program: &Program<'_>, cargo: &BoardCargo, opt: Opt) -> Result<String> {
     let image = program.build(cargo, TARGET, opt)?;
-    let mut command = Command::new("qemu-system-arm");
+    let mut command = Command::new(QEMU);
     command
         .args(["-cpu", "cortex-m3", "-machine", "lm3s6965evb", "-display", "none", "-monitor", "none"])
         .args(["-serial", "none", "-icount", "shift=4"])
@@ -118,32 +122,42 @@ fn run_in_emulator(program: &Program<'_>, cargo: &BoardCargo, opt: Opt) -> Resul
     Ok(printed)
 }
 
-fn print_tables(counts: &Counts, records: &Records<1>) {
+fn print_tables(counts: &Counts, records: &Records<4, 1>) {
     for opt in OPTS {
         println!("\ninstructions on a Cortex-M3, opt-level {opt}; change to what is recorded");
         print!("{:<50}", "CRC table");
         TABLES.iter().for_each(|(table, _)| print!("{table:>8} {:>6}", ""));
         println!("  goal");
-        for figure in &FIGURES {
-            print!("{:<50}", figure.about);
-            let mut with_table = 0;
-            for (table, _) in TABLES {
-                let key = key(opt, table, figure);
-                let count = counts.iter().find(|(known, _)| *known == key).map_or(0, |(_, [count])| *count);
-                print!("{count:>8} {:>6}", change(count, records.get(&key).map(|[then]| then)));
-                if table == GOAL_TABLE {
-                    with_table = count;
-                }
+        for build in Build::ALL {
+            println!("{}", build.about());
+            for figure in FIGURES.iter().filter(|figure| figure.build == build) {
+                print_line(opt, figure, counts, records);
             }
-            let goal = figure.goal.filter(|_| opt == Opt::Small);
-            let met = |goal| if with_table <= goal { "met" } else { "not met" };
-            println!("{}", goal.map_or(String::new(), |goal| format!("  {goal} with 1KiB: {}", met(goal))));
         }
+        println!("others, measured once (see xtask/src/cycles/peers.rs)");
         for peer in &peers::PEERS {
             println!("{}", peer.line(opt));
         }
     }
-    println!("\nothers, in the last lines of each table: measured once (see xtask/src/cycles/peers.rs)");
+}
+
+fn print_line(opt: Opt, figure: &Figure, counts: &Counts, records: &Records<4, 1>) {
+    let mut line = format!("  {:<48}", figure.about);
+    let mut with_table = 0;
+    for (table, _) in TABLES {
+        let key = key(opt, table, figure);
+        let count = counts.iter().find(|(known, _)| *known == key).map_or(0, |(_, [count])| *count);
+        let change = change(count, records.get(&key).map(|[then]| then));
+        line += &format!("{count:>8} {change:>6}");
+        if table == GOAL_TABLE {
+            with_table = count;
+        }
+    }
+    if let Some(goal) = figure.goal.filter(|_| opt == Opt::Small) {
+        let met = if with_table <= goal { "met" } else { "not met" };
+        line += &format!("  {goal} with {GOAL_TABLE}: {met}");
+    }
+    println!("{line}");
 }
 
 /// With which table a goal is to be met.
@@ -155,6 +169,6 @@ mod tests {
 
     #[test]
     fn the_repository_has_a_record_that_can_be_read() {
-        Records::<1>::load(&FILE).unwrap();
+        Records::<4, 1>::load(&FILE).unwrap();
     }
 }

@@ -55,7 +55,7 @@ static FILE: File = File {
 
 /// A line of the table.
 struct Row {
-    key: Key,
+    key: Key<3>,
     total: Footprint,
     over: Footprint,
     recorded: Option<Footprint>,
@@ -105,7 +105,7 @@ pub(crate) fn prove_no_panic() -> Result<()> {
 }
 
 /// Builds everything. Also whether it is with the compiler that the record was made with.
-fn measure(records: &Records<2>) -> Result<(Vec<Row>, bool)> {
+fn measure(records: &Records<3, 2>) -> Result<(Vec<Row>, bool)> {
     let mut rows = Vec::new();
     let mut pinned = true;
     for target in TARGETS {
@@ -191,7 +191,7 @@ fn print_peers() {
     }
 }
 
-fn judge(records: &Records<2>, rows: &[Row], pinned: bool) -> Result<()> {
+fn judge(records: &Records<3, 2>, rows: &[Row], pinned: bool) -> Result<()> {
     let measured = rows.iter().map(|row| (row.key.clone(), row.figures()));
     records.judge(measured, ["bytes of flash", "bytes of RAM"], pinned)
 }
@@ -202,6 +202,6 @@ mod tests {
 
     #[test]
     fn the_repository_has_a_record_that_can_be_read() {
-        Records::<2>::load(&FILE).unwrap();
+        Records::<3, 2>::load(&FILE).unwrap();
     }
 }

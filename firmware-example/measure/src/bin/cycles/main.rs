@@ -30,7 +30,9 @@ fn main() -> ! {
     static mut B: Side = Side::new();
 
     let counter = Counter::start();
-    let done = best_effort(&counter, A, B).and_then(|()| reliable(&counter, A, B));
+    let done = best_effort(&counter, A, B);
+    #[cfg(feature = "reliable")]
+    let done = done.and_then(|()| reliable(&counter, A, B));
     match done {
         Some(()) => hprintln!("end"),
         None => hprintln!("a message did not come"),
@@ -113,12 +115,14 @@ fn best_effort_of<const N: usize>(
     Some(())
 }
 
+#[cfg(feature = "reliable")]
 fn reliable(counter: &Counter, a: &mut Side, b: &mut Side) -> Option<()> {
     let mut now = connect(a, b, IntentOptions::reliable())?;
     reliable_of::<8>(counter, a, b, &mut now)?;
     reliable_of::<64>(counter, a, b, &mut now)
 }
 
+#[cfg(feature = "reliable")]
 fn reliable_of<const N: usize>(
     counter: &Counter,
     a: &mut Side,

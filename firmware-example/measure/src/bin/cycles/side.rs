@@ -2,7 +2,7 @@
 
 use tieline::driver::{Driver, Port};
 use tieline::{
-    Config, Endpoint, Event, Inline, Instant, IntentOptions, InterestOptions, Link, Message, Route, RouteId,
+    Config, Endpoint, Inline, Instant, IntentOptions, InterestOptions, Link, Message, Route, RouteId,
     Select, nb,
 };
 
@@ -103,16 +103,18 @@ impl Side {
     }
 
     /// What is to be sent now.
+    #[cfg(feature = "reliable")]
     #[inline(never)]
     pub(crate) fn answer(&mut self, now: Instant) -> Option<&[u8]> {
         self.endpoint.poll_transmit(now, &mut self.out)
     }
 
     /// Takes an acknowledgement. Returns whether a message was delivered.
+    #[cfg(feature = "reliable")]
     #[inline(never)]
     pub(crate) fn confirm(&mut self, now: Instant, frame: &[u8]) -> bool {
         self.endpoint.handle_input(now, frame);
-        matches!(self.endpoint.poll_event(), Some(Event::Delivered(_)))
+        matches!(self.endpoint.poll_event(), Some(tieline::Event::Delivered(_)))
     }
 
     /// A turn of a main loop in which nothing happens.
