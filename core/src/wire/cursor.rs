@@ -205,7 +205,7 @@ impl<'a> Writer<'a> {
     /// The same with a byte.
     #[inline(never)]
     pub(crate) fn put_u8(&mut self, value: u8) {
-        self.put(&[value]);
+        self.full = self.full || self.u8(value).is_err();
     }
 
     /// The same with 4 bytes.
