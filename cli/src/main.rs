@@ -27,6 +27,9 @@ use tieline_std::{Address, Connection, Options, RouteName};
 #[derive(Debug, Parser)]
 #[command(name = "tieline", version, about, arg_required_else_help = true)]
 struct Cli {
+    /// Tell on standard error what becomes of the connection; -vv says how it is looked for, -vvv every read and write
+    #[arg(short, long, action = clap::ArgAction::Count, global = true)]
+    verbose: u8,
     #[command(subcommand)]
     command: Command,
 }
@@ -51,6 +54,7 @@ enum Command {
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
+    log(cli.verbose);
     let done = interrupt::watch().and_then(|()| match cli.command {
         Command::Demo(args) => demo::run(&args),
         Command::Pub(args) => commands::publish::run(&args),
@@ -70,6 +74,19 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Logs go to standard error, as everything that is no payload.
+fn log(verbose: u8) {
+    use tracing_subscriber::filter::LevelFilter;
+    let level = match verbose {
+        0 => return,
+        1 => LevelFilter::INFO,
+        2 => LevelFilter::DEBUG,
+        _ => LevelFilter::TRACE,
+    };
+    let color = std::io::IsTerminal::is_terminal(&std::io::stderr());
+    tracing_subscriber::fmt().with_max_level(level).with_writer(std::io::stderr).with_ansi(color).init();
 }
 
 fn completions(shell: clap_complete::Shell) -> Result<ExitCode> {

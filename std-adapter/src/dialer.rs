@@ -186,7 +186,9 @@ impl Search {
 
     fn open(&self, index: usize) -> io::Result<Line> {
         let address = self.addresses.get(index).ok_or(io::ErrorKind::NotFound)?;
-        Line::dial(address, DIAL_LIMIT, &self.cancel).inspect_err(|error| {
+        let opened = Line::dial(address, DIAL_LIMIT, &self.cancel);
+        tracing::debug!(%address, error = opened.as_ref().err().map(tracing::field::display), "opened");
+        opened.inspect_err(|error| {
             let mut engine = self.shared.lock();
             if engine.line.is_none() {
                 engine.hint = error.to_string();

@@ -393,6 +393,7 @@ impl Shared {
             engine.more = false;
             match step {
                 Ok(Step::Moved(n)) => {
+                    tracing::trace!(bytes = n, "read");
                     // A datagram is all that a read takes, and others may be there.
                     engine.more = n == input.len() || line.is_datagram();
                     engine.feed(now, input.get(..n).unwrap_or_default());

@@ -95,6 +95,28 @@ impl Event {
     }
 }
 
+impl Event {
+    /// Logs it at the level of its weight. What is told for each message of a route that fails is no more than a detail.
+    fn log(&self) {
+        use tracing::{debug, info, warn};
+        match self {
+            Self::Connecting => info!("looking for the peer"),
+            Self::Established { peer, resumed } => info!(peer = %peer, resumed, "in a session"),
+            Self::Degraded => warn!("the line is lost or silent; the session is kept"),
+            Self::Lost(reason) => warn!(?reason, "the session is lost"),
+            Self::Ended(ended) if ended.is_orderly() => info!("{ended}"),
+            Self::Ended(ended) => warn!("{ended}"),
+            Self::Audience { route, present } => debug!(%route, present, "audience"),
+            Self::Publisher { route, present } => debug!(%route, present, "publisher"),
+            Self::RouteConflict { route, ours, theirs } => {
+                warn!(%route, ours, theirs, "the peer has another type or schema on that path");
+            }
+            Self::Failed { route, reason, .. } => debug!(%route, ?reason, "not delivered, or in doubt"),
+            Self::Diagnosis(diagnosis) => warn!(?diagnosis, "the line behaves strangely"),
+        }
+    }
+}
+
 /// Events that nobody has read yet: at most one of a kind, route and reason.
 #[derive(Debug, Default)]
 pub(crate) struct Unread(VecDeque<Event>);
@@ -104,6 +126,7 @@ const UNREAD_MAX: usize = 1024;
 
 impl Unread {
     pub(crate) fn push(&mut self, mut event: Event) {
+        event.log();
         self.0.retain(|earlier| !earlier.is_replaced_by(&mut event));
         if self.0.len() >= UNREAD_MAX {
             self.0.pop_front();

@@ -76,6 +76,9 @@
 //! when that answers again.
 //!
 //! With [`Policy::Once`] there is one line: when it is lost every blocked call returns [`Error::Ended`].
+//! # Logs
+//! What happens on connections is told by the crate `tracing` as well: sessions as information, what is lost as warnings, how
+//! lines are looked for as debug events, bytes read and written as traces. Nothing is said for a message but at that level.
 #![forbid(unsafe_code)]
 
 #[cfg(not(unix))]

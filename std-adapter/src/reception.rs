@@ -302,6 +302,7 @@ impl Desk {
     }
 
     fn note(&self, why: &'static str) {
+        tracing::debug!("{why}");
         let mut state = self.state();
         state.last = why.to_owned();
         if self.single

@@ -105,7 +105,10 @@ impl Writer {
         let begin = self.start;
         while !self.is_empty() {
             match line.write(self.buffer.get(self.start..self.end).unwrap_or_default()) {
-                Ok(Step::Moved(n)) => self.start += n,
+                Ok(Step::Moved(n)) => {
+                    tracing::trace!(bytes = n, "written");
+                    self.start += n;
+                }
                 Ok(Step::NotNow | Step::End) => {
                     self.rest = Rest::Blocked;
                     break;

@@ -129,6 +129,7 @@ impl Socket {
     }
 
     fn note(&self, error: Errno) {
+        tracing::debug!(%error, "the network says that a datagram did not arrive");
         *lock(&self.trouble) = Some(error.into());
     }
 
