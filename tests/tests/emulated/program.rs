@@ -1,10 +1,11 @@
 //! The program `tieline` and the board.
 
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use tieline_app::COMMAND;
 use tieline_emulator::Board;
 use tieline_tests::Rng;
 
@@ -21,8 +22,17 @@ struct Program(Child);
 impl Program {
     fn start(arguments: &[&str]) -> Self {
         let mut command = Command::new(boards::program());
-        command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         Self(command.spawn().expect("the program `tieline`"))
+    }
+
+    /// A publisher of commands: each line is one, of as many samples a second as its letter's code.
+    fn publisher(board: &Board, commands: usize) -> Self {
+        let mut program = Self::start(&["pub", "--reliable", &address(board), &COMMAND.name().to_string()]);
+        let mut input = program.0.stdin.take().unwrap();
+        // Who is killed does not read to the end.
+        std::thread::spawn(move || input.write_all("d\n".repeat(commands).as_bytes()));
+        program
     }
 }
 
@@ -66,6 +76,39 @@ fn a_program_that_was_killed_and_started_again_is_served_at_once() {
     pc.ready();
     let status = pc.status();
     assert!(status.commands == 1 && status.rate == 200, "it is still the same start: {status:?}");
+}
+
+#[test]
+#[ignore = "needs emulated boards: cargo xtask test --only emulated"]
+fn the_commands_of_a_program_that_is_killed_are_obeyed_once_as_far_as_they_came() {
+    const MANY: usize = 100_000;
+    const FEW: usize = 50;
+    let board = boards::main().start();
+    let mut rng = Rng::new(10);
+    let mut commands = 0;
+    for turn in 0..KILLS {
+        let killed = Program::publisher(&board, MANY);
+        std::thread::sleep(Duration::from_millis(rng.between(200, 800)));
+        drop(killed);
+        let seen = commands_of(&board, 100 + turn);
+        assert!(seen < commands + MANY as u32, "it had no time to end");
+        // The next one begins where that one was cut off: nothing of it comes later, nothing twice.
+        let mut done = Program::publisher(&board, FEW);
+        assert!(done.0.wait().unwrap().success());
+        commands = commands_of(&board, 200 + turn);
+        assert_eq!(commands, seen + FEW as u32, "in turn {turn}");
+    }
+    assert!(
+        commands > KILLS as u32 * FEW as u32 + 20,
+        "{commands} commands: none was killed while it published"
+    );
+    println!("{commands} commands");
+}
+
+fn commands_of(board: &Board, boot_nonce: u64) -> u32 {
+    let mut pc = Pc::connect(board.uart(), boot_nonce);
+    pc.ready();
+    pc.status().commands
 }
 
 #[test]
