@@ -86,7 +86,6 @@ fn key(opt: Opt, table: &str, figure: &Figure) -> Key<4> {
 /// Builds and runs everything. Also whether it is with the compiler that the record was made with.
 fn count_all() -> Result<(Counts, bool)> {
     emulator::provide()?;
-    emulator::provide()?;
     let cargo = embedded::cargo_for(TARGET)?;
     println!("{TARGET}: compiled by {}", cargo.about());
     let mut counts = Vec::new();
