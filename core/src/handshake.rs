@@ -311,7 +311,7 @@ impl Default for Handshake {
 }
 
 const fn same_boot(a: u64, b: u64) -> bool {
-    a >> COUNTER_BITS == b >> COUNTER_BITS
+    (a ^ b) >> COUNTER_BITS == 0
 }
 
 /// Whether `nonce` was made before `than` by the same peer.

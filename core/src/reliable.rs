@@ -84,6 +84,21 @@ impl Sender {
         }
     }
 
+    /// A session begins.
+    pub(crate) const fn begin(&mut self, window: u32, mask: u32, reorder: u32) {
+        if capability::RELIABLE {
+            *self = Self::new(window, mask, reorder);
+            return;
+        }
+        // The sets stay empty.
+        self.window = window;
+        self.mask = mask;
+        self.reorder = reorder;
+        self.acked = 0;
+        self.cursor = 0;
+        self.next = 0;
+    }
+
     /// The session goes on over a link of another kind: the peer says that all before `next` (its low 16 bits) are
     /// stored; everything else is to be repeated. Returns how many are acknowledged by that: none if the peer said it
     /// before it said more.
@@ -371,6 +386,17 @@ impl Receiver {
     #[must_use]
     pub const fn new(mask: u32) -> Self {
         Self { mask, expected: 0, stored: 0, in_turn: 0, distances: [0; AHEAD_MAX as usize], ack_due: false }
+    }
+
+    /// A session begins.
+    pub(crate) const fn begin(&mut self, mask: u32) {
+        if capability::RELIABLE {
+            *self = Self::new(mask);
+            return;
+        }
+        self.mask = mask;
+        self.expected = 0;
+        self.ack_due = false;
     }
 
     /// The session goes on over a link of another kind.

@@ -130,7 +130,7 @@ impl Core {
 
     /// Fills the frame: with a control record, which ends it, or with messages. Returns whether a reliable packet leads it,
     /// by which other builds judge the line.
-    pub(super) fn emit_messages(&mut self, t: &mut Tables<'_>, now: Instant, w: &mut Writer<'_>) -> bool {
+    pub(super) fn emit_messages(&mut self, t: &mut Tables<'_>, _: Instant, w: &mut Writer<'_>) -> bool {
         let again = self.sender.must_repeat();
         if !again && self.sender.in_flight() == 0 && self.tables_due {
             self.outbox.next_record(t.routes);
@@ -155,7 +155,7 @@ impl Core {
         }
         let frames = (self.content_max() as u32).saturating_mul(FRAMES_BITS_MS);
         let ms = PATIENCE_MS + frames.checked_div(self.link.bits_per_second).unwrap_or(0);
-        self.timers.set(Timer::Retransmit, now.plus_millis(ms));
+        self.start_timer(Timer::Retransmit, ms);
         false
     }
 

@@ -46,8 +46,8 @@ impl Core {
                     false
                 }
                 Deframed::Broken => {
-                    self.on_broken_link(t, now);
-                    self.count_in(bytes.len(), now);
+                    self.on_broken_link(t);
+                    self.count_in(bytes.len());
                     return bytes.len();
                 }
             };
@@ -57,14 +57,14 @@ impl Core {
             }
         }
         let taken = bytes.len() - rest.len();
-        self.count_in(taken, now);
+        self.count_in(taken);
         taken
     }
 
-    fn count_in(&mut self, bytes: usize, now: Instant) {
+    fn count_in(&mut self, bytes: usize) {
         count(&mut self.counters.bytes_in, bytes as u32);
         if capability::STATS && !self.framed {
-            self.on_unframed(bytes, now);
+            self.on_unframed(bytes);
         }
     }
 
@@ -178,13 +178,13 @@ impl Core {
             Outcome::Nothing => {
                 // Who was at rest or refused is greeting again, because somebody asked.
                 if before != State::Greeting && self.handshake.state() == State::Greeting {
-                    self.on_greeting(now);
+                    self.on_greeting();
                 }
-                self.on_challenge(now);
+                self.on_challenge();
                 return false;
             }
             Outcome::Loopback if self.is_loopback => return false,
-            Outcome::Loopback => self.on_loopback(now),
+            Outcome::Loopback => self.on_loopback(),
             Outcome::VersionMismatch { theirs } => self.on_version_mismatch(t, theirs),
             Outcome::Established => self.on_established(t, hello, now),
             Outcome::Replaced { .. } if hello.body.as_ref().is_some_and(|body| self.resumes(body)) => {
@@ -201,12 +201,12 @@ impl Core {
         true
     }
 
-    fn on_loopback(&mut self, now: Instant) {
+    fn on_loopback(&mut self) {
         log!("loopback");
         self.is_loopback = true;
         self.notice = Notice::Lost(LostReason::Loopback);
         self.greeting_ms = crate::limits::GREETING_SLOWEST_MS;
-        self.timers.set(Timer::Greeting, now.plus_millis(self.greeting_ms));
+        self.start_timer(Timer::Greeting, self.greeting_ms);
     }
 
     fn on_version_mismatch(&mut self, t: &mut Tables<'_>, theirs: u8) {
@@ -224,7 +224,7 @@ impl Core {
         // A HELLO of our major version always has a body.
         let Some(body) = hello.body.as_ref() else { return };
         if self.resumes(body) {
-            self.resume(t, body, now);
+            self.resume(t, body);
             return;
         }
         if self.is_suspended() {

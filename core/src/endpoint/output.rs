@@ -147,7 +147,7 @@ impl Core {
                 self.proof = Some((id, self.sender.next()));
             }
             self.ping_due = false;
-            self.timers.set(Timer::Ping, now.plus_millis(self.ping_every_ms));
+            self.start_timer(Timer::Ping, self.ping_every_ms);
         }
     }
 

@@ -4,7 +4,6 @@
 //! in the transmit store. When one begins or ends is decided by the handshake and the timers, elsewhere.
 
 use super::state::{Core, Notice, Phase};
-use super::stats::Peer;
 use super::storage::Tables;
 use crate::capability;
 use crate::event::{FailReason, LostReason};
@@ -13,7 +12,7 @@ use crate::inbox::Region;
 use crate::limits::CAPABILITY_RESUME;
 use crate::log::log;
 use crate::packet::{HelloBody, Mode, SeqWidth};
-use crate::reliable::{Receiver, Sender, WINDOW_FOLLOWED, WINDOW_NARROW, WINDOW_WIDE};
+use crate::reliable::{WINDOW_FOLLOWED, WINDOW_NARROW, WINDOW_WIDE};
 use crate::results::{Call, Served};
 use crate::routes::{Slot, due, local, peer};
 use crate::rto::Rto;
@@ -34,19 +33,21 @@ impl Core {
         self.seed_kept = seed(theirs, ours);
         self.seed_in = Some(self.seed_kept);
         self.session = self.session.wrapping_add(1);
-        self.peer = Peer {
-            name: body.name.clone(),
-            boot: theirs >> 16,
-            frame_max: body.frame_max,
-            message_max: body.message_max,
-            requests: body.requests,
-            capabilities: body.capabilities,
-        };
+        if capability::STATS {
+            self.peer.name = body.name.clone();
+        }
+        self.peer.boot = theirs >> 16;
+        self.peer.frame_max = body.frame_max;
+        self.peer.message_max = body.message_max;
+        self.peer.requests = body.requests;
+        self.peer.capabilities = body.capabilities;
         self.session_max = self.frame_max.min(body.frame_max as usize);
-        self.session_room = self.room_on_link(self.session_max);
+        if capability::RESUME {
+            self.session_room = self.room_on_link(self.session_max);
+        }
         let (window, mask, reorder) = self.numbering();
-        self.sender = Sender::new(window, mask, reorder);
-        self.receiver = Receiver::new(mask);
+        self.sender.begin(window, mask, reorder);
+        self.receiver.begin(mask);
         if capability::STORE {
             self.rto = Rto::start(self.link.line_time_us(Framing::wire_max(self.session_max)));
             self.sizing = Sizing::start();
@@ -79,7 +80,7 @@ impl Core {
         self.close_due = 0;
         self.phase = Phase::Established;
         self.timers.stop_all();
-        self.timers.set(Timer::Silence, now.plus_millis(self.ours.silence_ms));
+        self.start_timer(Timer::Silence, self.ours.silence_ms);
         self.set_lapse(t, now);
         log!("session begun, peer boot {=u64:x}", self.peer.boot);
     }
@@ -102,7 +103,7 @@ impl Core {
     }
 
     /// The link does not reach the peer any more: the session waits for another one, if both sides can.
-    pub(super) fn suspend(&mut self, t: &mut Tables<'_>, reason: LostReason, now: Instant) {
+    pub(super) fn suspend(&mut self, t: &mut Tables<'_>, reason: LostReason) {
         self.seed_in = None;
         if self.resume_ms == 0 || !self.has(CAPABILITY_RESUME) {
             self.lose_session(t, reason);
@@ -110,7 +111,7 @@ impl Core {
         }
         log!("session without a link: {}", reason);
         self.timers.stop_link();
-        self.timers.set(Timer::Resume, now.plus_millis(self.resume_ms));
+        self.start_timer(Timer::Resume, self.resume_ms);
         self.is_suspended = true;
         self.suspended_by = reason;
         self.tell_degraded(reason);
@@ -125,7 +126,7 @@ impl Core {
     }
 
     /// No link came in time.
-    pub(super) fn on_resume_timeout(&mut self, t: &mut Tables<'_>, now: Instant) {
+    pub(super) fn on_resume_timeout(&mut self, t: &mut Tables<'_>) {
         if !self.is_suspended() {
             return;
         }
@@ -133,7 +134,7 @@ impl Core {
         self.lose_session(t, reason);
         if self.phase == Phase::Connecting {
             // What was said of the session does not hold any more: begin anew.
-            self.greet(now);
+            self.greet();
         }
     }
 
@@ -145,7 +146,7 @@ impl Core {
     }
 
     /// The session goes on over this link.
-    pub(super) fn resume(&mut self, t: &mut Tables<'_>, body: &HelloBody, now: Instant) {
+    pub(super) fn resume(&mut self, t: &mut Tables<'_>, body: &HelloBody) {
         let Mode::Resume { next, .. } = body.mode else { return };
         let (window, mask, reorder) = self.numbering();
         let count = self.sender.resume(window, mask, reorder, next);
@@ -170,7 +171,7 @@ impl Core {
         self.reported = Phase::Connecting;
         self.timers.stop_link();
         self.timers.stop(Timer::Resume);
-        self.timers.set(Timer::Silence, now.plus_millis(self.ours.silence_ms));
+        self.start_timer(Timer::Silence, self.ours.silence_ms);
         log!("session goes on");
     }
 

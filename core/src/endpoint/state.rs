@@ -262,6 +262,12 @@ impl Core {
         self.now
     }
 
+    /// A timer ends in so many ms from the newest time that we were told.
+    #[inline(never)]
+    pub(super) fn start_timer(&mut self, timer: Timer, ms: u32) {
+        self.timers.set(timer, self.now.plus_millis(ms));
+    }
+
     pub(super) fn start(&mut self, t: &mut Tables<'_>, config: Config, boot_nonce: u64) {
         // A constant, so that it is zeroed where it lies: made here it would be built on the stack, and copied.
         *self = const { Self::new() };
@@ -310,9 +316,9 @@ impl Core {
         if frame_len < FRAME_MIN || link.frame_max < FRAME_MIN {
             return Err(ConnectError::FrameTooSmall { limit: FRAME_MIN });
         }
-        let now = self.advance(now);
+        self.advance(now);
         if self.phase == Phase::Established {
-            self.suspend(t, LostReason::LinkDown, now);
+            self.suspend(t, LostReason::LinkDown);
         }
         self.link = link;
         self.frame_max = frame_len.min(link.frame_max);
@@ -327,29 +333,29 @@ impl Core {
         }
         self.last_check = None;
         self.timers.stop_link();
-        self.greet(now);
+        self.greet();
         Ok(())
     }
 
     /// Asks for a peer on the link.
-    pub(super) fn greet(&mut self, now: Instant) {
+    pub(super) fn greet(&mut self) {
         self.handshake.greet(self.link.framing == Framing::Stream);
-        self.on_greeting(now);
+        self.on_greeting();
     }
 
     /// The handshake is greeting: repeat it on a timer.
-    pub(super) fn on_greeting(&mut self, now: Instant) {
+    pub(super) fn on_greeting(&mut self) {
         self.phase = Phase::Connecting;
         self.is_loopback = false;
         self.greeting_ms = GREETING_FIRST_MS;
-        self.timers.set(Timer::Greeting, now.plus_millis(self.greeting_ms));
+        self.start_timer(Timer::Greeting, self.greeting_ms);
     }
 
     pub(super) fn handle_disconnect(&mut self, t: &mut Tables<'_>, now: Instant) {
-        let now = self.advance(now);
+        self.advance(now);
         match self.phase {
             Phase::New | Phase::NoLink => return,
-            Phase::Established => self.suspend(t, LostReason::LinkDown, now),
+            Phase::Established => self.suspend(t, LostReason::LinkDown),
             Phase::Connecting if !self.is_suspended() => {
                 self.notice = Notice::Lost(LostReason::LinkDown);
             }
@@ -367,10 +373,10 @@ impl Core {
     }
 
     /// The link cannot be read any more.
-    pub(super) fn on_broken_link(&mut self, t: &mut Tables<'_>, now: Instant) {
+    pub(super) fn on_broken_link(&mut self, t: &mut Tables<'_>) {
         log!("link given up: framing lost");
         match self.phase {
-            Phase::Established => self.suspend(t, LostReason::Framing, now),
+            Phase::Established => self.suspend(t, LostReason::Framing),
             _ if self.is_suspended() => self.tell_degraded(LostReason::Framing),
             _ => self.notice = Notice::Lost(LostReason::Framing),
         }
@@ -388,12 +394,12 @@ impl Core {
                 // Set when the session began: what has been heard since moves it on only now, and not with each frame.
                 self.timers.set(Timer::Silence, until);
             } else {
-                self.suspend(t, LostReason::Silence, now);
-                self.greet(now);
+                self.suspend(t, LostReason::Silence);
+                self.greet();
             }
         }
         if capability::RESUME && self.timers.expired(Timer::Resume, now) {
-            self.on_resume_timeout(t, now);
+            self.on_resume_timeout(t);
         }
         if capability::RATES && self.timers.expired(Timer::Rate, now) {
             // Whoever was held back may try again.
@@ -405,7 +411,7 @@ impl Core {
                 State::Session => CHALLENGE_RETRY_MS,
                 _ => (self.greeting_ms * 2).min(GREETING_SLOWEST_MS),
             };
-            self.set_greeting_timer(now);
+            self.set_greeting_timer();
         }
         if self.timers.expired(Timer::Challenge, now) {
             self.handshake.on_challenge_timeout();
@@ -432,29 +438,29 @@ impl Core {
         self.timers.on_asked();
     }
 
-    fn set_greeting_timer(&mut self, now: Instant) {
+    fn set_greeting_timer(&mut self) {
         let wanted = match self.handshake.state() {
             State::Greeting => true,
             State::Session => self.handshake.is_challenging(),
             State::Idle | State::Resting | State::Refused => false,
         };
         if wanted {
-            self.timers.set(Timer::Greeting, now.plus_millis(self.greeting_ms));
+            self.start_timer(Timer::Greeting, self.greeting_ms);
         }
     }
 
     /// A challenge was opened, or goes on.
-    pub(super) fn on_challenge(&mut self, now: Instant) {
+    pub(super) fn on_challenge(&mut self) {
         if self.handshake.is_challenging() && !self.timers.is_set(Timer::Challenge) {
-            self.timers.set(Timer::Challenge, now.plus_millis(CHALLENGE_LIFE_MS));
-            self.timers.set(Timer::Greeting, now.plus_millis(CHALLENGE_RETRY_MS));
+            self.start_timer(Timer::Challenge, CHALLENGE_LIFE_MS);
+            self.start_timer(Timer::Greeting, CHALLENGE_RETRY_MS);
         }
     }
 
     /// Bytes came and no frame has come on this link yet.
-    pub(super) fn on_unframed(&mut self, bytes: usize, now: Instant) {
+    pub(super) fn on_unframed(&mut self, bytes: usize) {
         if self.unframed == 0 && bytes > 0 {
-            self.timers.set(Timer::Diagnosis, now.plus_millis(DIAGNOSIS_MS));
+            self.start_timer(Timer::Diagnosis, DIAGNOSIS_MS);
         }
         self.unframed = self.unframed.saturating_add(bytes as u32);
     }
