@@ -8,8 +8,10 @@ use super::stats::count;
 use super::storage::Tables;
 use crate::capability;
 use crate::framing::{Framing, Sealer};
-use crate::limits::{CAPABILITY_SELECTIVE, FRAME_MIN, HELLO_MAX, SERIAL_IDLE_MS};
-use crate::packet::{HelloHead, Mode, Packet, SeqWidth, emit_hello};
+use crate::limits::{
+    CAPABILITY_RESUME, CAPABILITY_SELECTIVE, FRAME_MIN, HELLO_MAX, MESSAGE_COST, SERIAL_IDLE_MS, WINDOW_MAX,
+};
+use crate::packet::{HelloHead, Mode, Packet, Said, SeqWidth, emit_hello};
 use crate::routes::{self, Slot, due};
 use crate::time::Instant;
 use crate::timers::Timer;
@@ -50,7 +52,7 @@ impl Core {
         if let Some(head) = self.handshake.poll_hello() {
             let content = HELLO_MAX + self.link.framing.check_len();
             let mut w = Writer::new(sealer.area(out, content)?);
-            let fits = self.emit_hello(&head, now, &mut w);
+            let fits = self.emit_hello(t, &head, now, &mut w);
             debug_assert!(fits.is_ok(), "a HELLO is never larger");
             fits.ok()?;
             let len = w.len();
@@ -111,13 +113,31 @@ impl Core {
         Some(frame)
     }
 
-    fn emit_hello(&mut self, head: &HelloHead, now: Instant, w: &mut Writer<'_>) -> Result<(), Full> {
-        self.ours.mode = match capability::RESUME && self.has_session() {
+    fn emit_hello(
+        &self,
+        t: &Tables<'_>,
+        head: &HelloHead,
+        now: Instant,
+        w: &mut Writer<'_>,
+    ) -> Result<(), Full> {
+        let mode = match capability::RESUME && self.has_session() {
             true => Mode::Resume { session: self.session_id(), next: self.receiver.expected() as u16 },
             false => Mode::Fresh,
         };
-        self.ours.clock = now.as_micros();
-        emit_hello(head, Some(&self.ours), w)
+        let resumes = capability::RESUME && self.resume_ms > 0;
+        let said = Said {
+            name: self.ours.name.unwrap_or_default(),
+            mode,
+            capabilities: capability::OFFERED | if resumes { CAPABILITY_RESUME } else { 0 },
+            frame_max: self.frame_max as u32,
+            message_max: t.rx.len().min(WINDOW_MAX as usize).saturating_sub(MESSAGE_COST) as u32,
+            requests: u8::try_from(t.served.len()).unwrap_or(u8::MAX),
+            ping_ms: self.ours.ping_ms,
+            silence_ms: self.ours.silence_ms,
+            resume_s: if resumes { self.resume_ms.div_ceil(1000) } else { 0 },
+            clock: now.as_micros(),
+        };
+        emit_hello(head, Some(&said), w)
     }
 
     /// Acknowledgement, what was taken, pong, ping: small, never waiting for anything.

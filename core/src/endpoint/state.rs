@@ -11,11 +11,10 @@ use crate::framing::{Deframer, Framing, session};
 use crate::handshake::{Handshake, State};
 use crate::limiter::Limiter;
 use crate::limits::{
-    CAPABILITY_RESUME, CHALLENGE_LIFE_MS, CHALLENGE_RETRY_MS, DIAGNOSIS_BYTES, DIAGNOSIS_MS, FRAME_MIN,
-    GREETING_FIRST_MS, GREETING_SLOWEST_MS, MESSAGE_COST, NAME_MAX, WINDOW_MAX,
+    CHALLENGE_LIFE_MS, CHALLENGE_RETRY_MS, DIAGNOSIS_BYTES, DIAGNOSIS_MS, FRAME_MIN, GREETING_FIRST_MS,
+    GREETING_SLOWEST_MS, NAME_MAX,
 };
 use crate::log::log;
-use crate::packet::HelloBody;
 use crate::ping::Ping;
 use crate::reliable::{Receiver, Sender};
 use crate::results::{Call, Served};
@@ -50,6 +49,15 @@ pub(super) enum Notice {
     Closed(CloseReason),
 }
 
+/// How we present ourselves, from the start.
+#[derive(Debug)]
+pub(super) struct Ours {
+    /// None while new: an empty text would not be all zero.
+    pub(super) name: Option<&'static str>,
+    pub(super) ping_ms: u32,
+    pub(super) silence_ms: u32,
+}
+
 /// Everything but the storage. All zero while new.
 #[derive(Debug)]
 pub(super) struct Core {
@@ -63,8 +71,8 @@ pub(super) struct Core {
     pub(super) now: Instant,
     pub(super) timers: Timers,
 
-    /// What our HELLO says: set at the start, the largest frame with the link; mode and clock when it is sent.
-    pub(super) ours: HelloBody,
+    /// What our HELLO says besides what is known elsewhere.
+    pub(super) ours: Ours,
     /// How often we ping in this session: often enough for the peer's patience.
     pub(super) ping_every_ms: u32,
     /// For how long a session is kept without a link; 0: not at all.
@@ -174,7 +182,7 @@ impl Core {
             diagnosis: 0,
             now: Instant::ZERO,
             timers: Timers::new(),
-            ours: HelloBody::NOTHING,
+            ours: Ours { name: None, ping_ms: 0, silence_ms: 0 },
             ping_every_ms: 0,
             resume_ms: 0,
             adaptive: false,
@@ -286,17 +294,13 @@ impl Core {
         self.phase = Phase::NoLink;
         self.reported = Phase::NoLink;
         let end = config.name.floor_char_boundary(NAME_MAX);
-        let _ = self.ours.name.push_str(config.name.get(..end).unwrap_or_default());
+        self.ours.name = config.name.get(..end);
         let ms = |span: Duration| u32::try_from(span.as_millis()).unwrap_or(u32::MAX).max(1);
         self.ours.ping_ms = ms(config.ping_interval);
         self.ours.silence_ms = ms(config.silence);
         self.resume_ms =
             if !capability::RESUME || config.resume_for.is_zero() { 0 } else { ms(config.resume_for) };
-        self.ours.capabilities = capability::OFFERED | if self.resume_ms > 0 { CAPABILITY_RESUME } else { 0 };
-        self.ours.resume_s = self.resume_ms.div_ceil(1000);
-        self.ours.message_max = t.rx.len().min(WINDOW_MAX as usize).saturating_sub(MESSAGE_COST) as u32;
         self.adaptive = config.adaptive;
-        self.ours.requests = u8::try_from(t.served.len()).unwrap_or(u8::MAX);
         self.handshake.start(boot_nonce);
     }
 
@@ -322,7 +326,6 @@ impl Core {
         }
         self.link = link;
         self.frame_max = frame_len.min(link.frame_max);
-        self.ours.frame_max = self.frame_max as u32;
         self.deframer.reset(link.framing);
         self.unframed = 0;
         self.framed = false;

@@ -110,25 +110,42 @@ impl Hello {
     }
 }
 
-impl HelloBody {
-    /// What says nothing yet.
-    pub(crate) const NOTHING: Self = Self {
-        name: String::new(),
-        mode: Mode::Fresh,
-        capabilities: 0,
-        frame_max: 0,
-        message_max: 0,
-        requests: 0,
-        ping_ms: 0,
-        silence_ms: 0,
-        resume_s: 0,
-        clock: 0,
-    };
+/// What a body says, when it is written.
+pub(crate) struct Said<'a> {
+    pub(crate) name: &'a str,
+    pub(crate) mode: Mode,
+    pub(crate) capabilities: u32,
+    pub(crate) frame_max: u32,
+    pub(crate) message_max: u32,
+    pub(crate) requests: u8,
+    pub(crate) ping_ms: u32,
+    pub(crate) silence_ms: u32,
+    pub(crate) resume_s: u32,
+    pub(crate) clock: u64,
+}
+
+impl Hello {
+    /// Appends the whole packet.
+    pub(super) fn emit(&self, w: &mut Writer<'_>) -> Result<(), Full> {
+        let said = self.body.as_ref().map(|body| Said {
+            name: &body.name,
+            mode: body.mode,
+            capabilities: body.capabilities,
+            frame_max: body.frame_max,
+            message_max: body.message_max,
+            requests: body.requests,
+            ping_ms: body.ping_ms,
+            silence_ms: body.silence_ms,
+            resume_s: body.resume_s,
+            clock: body.clock,
+        });
+        emit_hello(&self.head, said.as_ref(), w)
+    }
 }
 
 /// Appends a whole HELLO.
 #[inline(never)]
-pub(crate) fn emit_hello(head: &HelloHead, body: Option<&HelloBody>, w: &mut Writer<'_>) -> Result<(), Full> {
+pub(crate) fn emit_hello(head: &HelloHead, body: Option<&Said<'_>>, w: &mut Writer<'_>) -> Result<(), Full> {
     let [m0, m1] = MAGIC;
     let flags = if head.done { DONE } else { 0 };
     let before = w.len();
@@ -183,7 +200,7 @@ fn parse_name(f: &mut Fields<'_>) -> Option<String<NAME_MAX>> {
     (len <= NAME_MAX).then(String::new)
 }
 
-fn emit_body(body: &HelloBody, w: &mut Writer<'_>) {
+fn emit_body(body: &Said<'_>, w: &mut Writer<'_>) {
     w.put_u8(body.name.len() as u8);
     w.put(body.name.as_bytes());
     w.put_u8(match body.mode {

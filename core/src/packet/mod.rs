@@ -7,8 +7,8 @@ pub mod control;
 pub mod hello;
 mod message;
 
-pub(crate) use hello::emit_hello;
 pub use hello::{Hello, HelloBody, HelloHead, Mode};
+pub(crate) use hello::{Said, emit_hello};
 pub use message::{Extended, best_effort_len, emit_best_effort_header, emit_reliable_header, reliable_len};
 
 use crate::capability;
@@ -175,7 +175,7 @@ impl<'a> Packet<'a> {
     /// Appends a packet that is no message: the payloads of those come from a store, and the endpoint emits them piecewise.
     pub(crate) fn emit_report(&self, w: &mut Writer<'_>, width: SeqWidth) -> Result<(), Full> {
         match *self {
-            Self::Hello(ref hello) => return emit_hello(&hello.head, hello.body.as_ref(), w),
+            Self::Hello(ref hello) => return hello.emit(w),
             Self::Ack { next, selective } => {
                 w.put_u8(kind::ACK);
                 width.write(w, next);
