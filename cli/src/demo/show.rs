@@ -216,7 +216,7 @@ impl Show {
 
     fn tell(&mut self, text: String) {
         note(format_args!("{BOLD}>{BOLD:#} {text}"));
-        self.told.push(text.replace("\n ", ""));
+        self.told.push(text.replace("\n  ", "; "));
     }
 
     pub(super) fn summary(&self, stats: &Stats, rtt: &RttStats) -> io::Result<()> {
