@@ -8,7 +8,7 @@ use crate::{process, workspace};
 
 /// `defmt-print`, which decodes what firmware logs.
 pub(crate) fn defmt_print() -> Result<PathBuf> {
-    provide("defmt-print", "1")
+    provide("defmt-print", "^1")
 }
 
 /// Installs a program of crates.io into `target/tools`, which it says, unless it is there.
