@@ -42,6 +42,7 @@ enum Command {
     Call(commands::call::Args),
     Ping(commands::ping::Args),
     Stats(commands::stats::Args),
+    Routes(commands::routes::Args),
     Ports(commands::ports::Args),
     /// Write a script that completes this program's commands and options in a shell
     ///
@@ -62,6 +63,7 @@ fn main() -> ExitCode {
         Command::Call(args) => commands::call::run(&args),
         Command::Ping(args) => commands::ping::run(&args),
         Command::Stats(args) => commands::stats::run(&args),
+        Command::Routes(args) => commands::routes::run(&args),
         Command::Ports(args) => commands::ports::run(&args),
         Command::Completions { shell } => completions(shell),
     });

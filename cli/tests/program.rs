@@ -506,3 +506,16 @@ fn ports_are_listed_and_shells_complete() {
         assert!(text.contains(words) && text.contains("stats"), "{shell}");
     }
 }
+
+#[test]
+fn what_the_peer_declares_is_listed() {
+    let (dial, listen) = addresses();
+    let mut sub = tieline(&["sub", &listen, "Line@a.b"]).spawn().unwrap();
+    let output = finish(tieline(&["routes", &dial, "--watch", "0.5"]).spawn().unwrap());
+    let _ = sub.kill();
+    let _ = sub.wait();
+    assert_success("routes", &output);
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(text.lines().any(|line| line.starts_with("Line@a.b ") && line.ends_with(" wants")), "{text}");
+    assert!(text.contains("Stats@tieline.stats"), "{text}");
+}

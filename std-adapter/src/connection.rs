@@ -18,6 +18,7 @@ use crate::events::Events;
 use crate::handles::{
     Caller, Publisher, RawCaller, RawPublisher, RawResponder, RawSubscriber, Responder, Subscriber,
 };
+use crate::observer::PeerRoute;
 use crate::options::Options;
 use crate::reception::Reception;
 use crate::stats::{Report, RouteStats};
@@ -258,6 +259,13 @@ impl Connection {
     pub fn peer_report(&self, limit: Duration) -> Result<Report, CallError> {
         let answer = self.raw_caller(&STATS).call(&[], limit)?;
         Report::parse(&answer).ok_or(CallError::Decode(DecodeError))
+    }
+
+    /// What the peer has declared in this session so far, whether anything is declared for it here or not; nothing without
+    /// [`Options::observe`].
+    #[must_use]
+    pub fn peer_routes(&self) -> Vec<PeerRoute> {
+        self.shared().lock().observer.as_ref().map_or_else(Vec::new, |observer| observer.routes())
     }
 
     /// What went over each route that has a handle here, and over those whose messages are still under way.

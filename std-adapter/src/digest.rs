@@ -70,6 +70,9 @@ impl Engine {
         self.handshakes += 1;
         if !resumed {
             self.sessions += 1;
+            if let Some(observer) = &mut self.observer {
+                observer.begin_session();
+            }
             self.session_began = Instant::now();
         }
         self.in_vain_at = None;

@@ -15,6 +15,7 @@ use tieline::{ConnectError, Endpoint, LostReason, RouteId, RouteName};
 use crate::error::Ended;
 use crate::event::{Event, Unread};
 use crate::link::Line;
+use crate::observer::Observer;
 use crate::stats::{Reporter, Traffic};
 use crate::storage::Boxed;
 use crate::writer::{Rest, Writer};
@@ -69,6 +70,8 @@ pub(crate) struct Engine {
     pub(crate) unread: Unread,
     pub(crate) routes: Vec<Declared>,
     pub(crate) reporter: Reporter,
+    /// Reads along, if somebody wants to know what the peer declares.
+    pub(crate) observer: Option<Box<Observer>>,
 
     /// Absent while there is none.
     pub(crate) line: Option<Arc<Line>>,
@@ -174,6 +177,7 @@ impl Engine {
             unread: Unread::default(),
             routes: Vec::new(),
             reporter: Reporter::default(),
+            observer: None,
             line: None,
             line_turn: 0,
             in_vain_at: None,
@@ -237,6 +241,9 @@ impl Engine {
     }
 
     pub(crate) fn set_line(&mut self, line: Option<Arc<Line>>) -> Option<Arc<Line>> {
+        if let (Some(observer), Some(line)) = (&mut self.observer, &line) {
+            observer.begin_line(line.link.framing);
+        }
         self.without_line = line.is_none().then(Instant::now);
         self.in_vain_at = None;
         self.line_turn += 1;
@@ -256,7 +263,12 @@ impl Engine {
         }
         let turn = self.line_turn;
         while !bytes.is_empty() && self.over.is_none() && self.line_turn == turn {
+            let before = self.endpoint.check_start();
             let taken = self.endpoint.handle_input(now, bytes);
+            if let Some(observer) = &mut self.observer {
+                let start = before.or(self.endpoint.check_start());
+                observer.read(bytes.get(..taken).unwrap_or_default(), start);
+            }
             bytes = bytes.get(taken.max(1)..).unwrap_or_default();
             self.digest();
         }

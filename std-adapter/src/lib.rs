@@ -100,6 +100,7 @@ mod events;
 mod handles;
 mod link;
 mod listener;
+mod observer;
 mod opening;
 mod options;
 mod ports;
@@ -124,6 +125,7 @@ pub use handles::{
     Request, Responder, Subscriber,
 };
 pub use listener::Listener;
+pub use observer::PeerRoute;
 pub use options::{Options, Policy};
 pub use ports::{PortInfo, UsbInfo, ports};
 pub use route::route;

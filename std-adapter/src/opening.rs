@@ -15,6 +15,7 @@ use crate::engine::{Engine, Outlook};
 use crate::error::{Ended, Error};
 use crate::link::{self, Line, Waiting};
 use crate::listener::Listener;
+use crate::observer::Observer;
 use crate::options::{Options, Policy};
 use crate::reception::Reception;
 use crate::storage::Boxed;
@@ -231,6 +232,7 @@ pub(crate) fn begin(origin: Origin, options: Options) -> Result<Connection, Erro
     endpoint.start(config, u64::from_le_bytes(nonce));
     let mut engine = Engine::new(endpoint, outlook);
     engine.report_to_peer();
+    engine.observer = options.observe.then(|| Box::new(Observer::new(options.frame)));
     engine.tell_connecting();
     let mut shared = Shared::new(epoch, engine, bell).map_err(system)?;
     let (shared, source) = match origin {

@@ -44,6 +44,9 @@ pub struct Options {
     pub request_room: usize,
     /// Largest answer to a request, in bytes, unless the caller is told otherwise.
     pub answer_room: usize,
+    /// Whether it is noted what the peer declares, for [`Connection::peer_routes`](crate::Connection::peer_routes): everything
+    /// that comes is then looked at twice.
+    pub observe: bool,
 }
 
 impl Options {
@@ -69,6 +72,7 @@ impl Default for Options {
             window: 128 * 1024,
             request_room: 64 * 1024,
             answer_room: 4 * 1024,
+            observe: false,
         }
     }
 }

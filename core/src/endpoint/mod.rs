@@ -452,6 +452,13 @@ impl<S: Storage> Endpoint<S> {
         self.core.stats()
     }
 
+    /// Where the check of the peer's frames starts in this session ([`framing::Deframer`](crate::framing::Deframer)), for
+    /// whoever reads along; None without a session on this link.
+    #[must_use]
+    pub const fn check_start(&self) -> Option<u32> {
+        self.core.seed_in
+    }
+
     /// Bytes that a buffer for [`poll_transmit`](Self::poll_transmit) needs.
     #[must_use]
     pub fn transmit_max(&self) -> usize {
