@@ -98,6 +98,7 @@ mod error;
 mod event;
 mod events;
 mod handles;
+mod lines;
 mod link;
 mod listener;
 mod observer;
