@@ -49,8 +49,7 @@ const CLIPPY_FEATURES: [&[&str]; 5] = [
 ];
 
 /// Sets of capabilities that are connected to a complete peer; none of them at all is tested with the workspace.
-const REDUCED_FEATURES: [&str; 8] = [
-    "",
+const REDUCED_FEATURES: [&str; 7] = [
     "rates,stats",
     "receive",
     "receive,stats",
