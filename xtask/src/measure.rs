@@ -87,7 +87,7 @@ pub(crate) fn check(cargo: &BoardCargo) -> Result<()> {
     let mut command = cargo.command("clippy")?;
     command
         .args(["--manifest-path", MANIFEST, "--package", "tieline-measure", "--release", "--bins"])
-        .args(["--features", "cycles,no-panic,typed", "--", "-D", "warnings"])
+        .args(["--features", "cycles,no-panic,whole,typed", "--", "-D", "warnings"])
         .env("CARGO_TARGET_DIR", target_dir()?);
     process::run(&mut command)
 }

@@ -11,5 +11,9 @@ pub mod uart;
 pub mod watch;
 
 mod pair;
+#[cfg(feature = "no-panic")]
+mod panics;
 
 pub use pair::Pair;
+#[cfg(not(feature = "no-panic"))]
+use panic_halt as _;

@@ -12,40 +12,48 @@ use crate::embedded::BoardCargo;
 use crate::measure::{Opt, Program};
 use crate::{process, workspace};
 
-/// Declared and never written, in `firmware-example/measure/src/bin/no-panic/panics.rs`.
+/// Declared and never written, in `firmware-example/measure/src/panics.rs`.
 const SYMBOL: &str = "tieline_a_panic_can_be_reached";
 
-/// What is proven: with which features, optimized for what. Postcard at "z" and the table of 16 KiB leave bounds checks that
-/// are other crates' own.
-const PROOFS: [(&str, Opt); 2] = [("no-panic", Opt::Smallest), ("no-panic,typed,crc-table", Opt::Small)];
+/// What is proven: which program, with which features, optimized for what. The program `no-panic` calls everything there is;
+/// the others stand for builds with fewer capabilities, some of whose machines have another form. Postcard at "z" and the
+/// table of 16 KiB leave bounds checks that are other crates' own.
+const PROOFS: [(Program<'_>, Opt); 4] = [
+    (program("no-panic", "no-panic,whole"), Opt::Smallest),
+    (program("no-panic", "no-panic,whole,typed,crc-table"), Opt::Small),
+    (program("publisher", "no-panic"), Opt::Smallest),
+    (program("best-effort", "no-panic,best-effort"), Opt::Smallest),
+];
 
 /// The same with a panic, and where that is.
-const PLANTED: (&str, Opt) = ("no-panic,plant-panic", Opt::Small);
+const PLANTED: (Program<'_>, Opt) = (program("no-panic", "no-panic,whole,plant-panic"), Opt::Small);
 const PLANTED_IN: &str = "no-panic/main.rs";
 
 /// Proves it for one target, and that the proof fails when there is a panic.
 pub(super) fn prove(cargo: &BoardCargo, target: &str) -> Result<()> {
-    for (features, opt) in PROOFS {
-        if !links(cargo, features, opt)? {
-            let places = places(cargo, target, features, opt)?;
+    for (program, opt) in &PROOFS {
+        if !links(cargo, program, *opt)? {
+            let places = places(cargo, target, program, *opt)?;
             bail!(
-                "{target}, opt-level {opt}, features {features}: there is code that can panic, or the compiler cannot tell \
+                "{target}, opt-level {opt}, {} with {}: there is code that can panic, or the compiler cannot tell \
                  that it does not:\n{}\n\
                  In the core, say it without: `get` for an index, `checked_div` for a division, `wire::copy` for \
                  `copy_from_slice`",
+                program.name,
+                program.features,
                 if places.is_empty() { "  (its place was not found)".to_owned() } else { places.join("\n") }
             );
         }
-        let image = program(features).path(target, opt)?;
+        let image = program.path(target, *opt)?;
         if let Some(name) = allocator(&image)? {
             bail!("{target}: the core allocates, `{name}` is linked");
         }
     }
-    let (features, opt) = PLANTED;
-    if links(cargo, features, opt)? {
+    let (program, opt) = PLANTED;
+    if links(cargo, &program, opt)? {
         bail!("{target}: a planted panic was not found: the proof proves nothing");
     }
-    let places = places(cargo, target, features, opt)?;
+    let places = places(cargo, target, &program, opt)?;
     if !places.iter().any(|place| place.contains(PLANTED_IN)) {
         bail!("{target}: the place of a planted panic was not found, but {places:?}");
     }
@@ -53,13 +61,13 @@ pub(super) fn prove(cargo: &BoardCargo, target: &str) -> Result<()> {
     Ok(())
 }
 
-const fn program(features: &str) -> Program<'_> {
-    Program { name: "no-panic", bin: "no-panic", features }
+const fn program<'a>(name: &'a str, features: &'a str) -> Program<'a> {
+    Program { name, bin: name, features }
 }
 
 /// Whether it links. An error if it is not built for another reason than a panic.
-fn links(cargo: &BoardCargo, features: &str, opt: Opt) -> Result<bool> {
-    match process::capture(&mut program(features).command(cargo, opt)?) {
+fn links(cargo: &BoardCargo, program: &Program<'_>, opt: Opt) -> Result<bool> {
+    match process::capture(&mut program.command(cargo, opt)?) {
         Ok(_) => Ok(true),
         Err(error) if error.to_string().contains(SYMBOL) => Ok(false),
         Err(error) => Err(error),
@@ -67,9 +75,9 @@ fn links(cargo: &BoardCargo, features: &str, opt: Opt) -> Result<bool> {
 }
 
 /// The places of all panics that are linked when panics may be.
-fn places(cargo: &BoardCargo, target: &str, features: &str, opt: Opt) -> Result<Vec<String>> {
-    let features = format!("{features},panic-tells");
-    let image = program(&features).build(cargo, target, opt)?;
+fn places(cargo: &BoardCargo, target: &str, program: &Program<'_>, opt: Opt) -> Result<Vec<String>> {
+    let features = format!("{},panic-tells", program.features);
+    let image = Program { features: &features, ..*program }.build(cargo, target, opt)?;
     let bytes = read(&image)?;
     let file = object::File::parse(&*bytes)?;
     let constants = file.section_by_name(".rodata").context("an image without constants")?;

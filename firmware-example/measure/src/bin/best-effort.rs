@@ -3,7 +3,6 @@
 #![no_std]
 #![no_main]
 
-use panic_halt as _;
 use tieline::driver::Driver;
 use tieline::{Config, Endpoint, Inline, IntentOptions, InterestOptions, Link, Route, Select};
 use tieline_measure::clock::Clock;

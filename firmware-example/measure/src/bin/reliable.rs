@@ -4,7 +4,6 @@
 #![no_std]
 #![no_main]
 
-use panic_halt as _;
 use tieline::driver::Driver;
 use tieline::{
     CallOptions, Config, Endpoint, Event, Inline, Instant, IntentOptions, InterestOptions, Link, Outcome,

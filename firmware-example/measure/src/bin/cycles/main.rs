@@ -13,10 +13,10 @@ mod side;
 use block::Block;
 use cortex_m_semihosting::{debug, hprintln};
 use counter::Counter;
-use panic_halt as _;
 use side::Side;
 use tieline::time::Duration;
 use tieline::{Instant, IntentOptions};
+use tieline_measure as _;
 
 /// How often everything is counted, after as many rounds that are not: stores and tables are then as they usually are.
 const ROUNDS: u32 = 16;

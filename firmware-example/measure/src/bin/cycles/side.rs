@@ -2,8 +2,8 @@
 
 use tieline::driver::{Driver, Port};
 use tieline::{
-    Config, Endpoint, Inline, Instant, IntentOptions, InterestOptions, Link, Message, Route, RouteId,
-    Select, nb,
+    Config, Endpoint, Inline, Instant, IntentOptions, InterestOptions, Link, Message, Route, RouteId, Select,
+    nb,
 };
 
 use crate::block::Block;

@@ -14,7 +14,6 @@ mod any;
 mod listen;
 mod loops;
 mod orders;
-mod panics;
 #[cfg(not(feature = "typed"))]
 mod plain;
 #[cfg(feature = "typed")]
@@ -24,6 +23,7 @@ use any::any;
 use tieline::driver::{Driver, Io, LogRing, Logged, Queues};
 use tieline::time::TickExtender;
 use tieline::{Endpoint, Inline, Instant};
+use tieline_measure as _;
 
 type Storage = Inline<256, 512, 512, 8>;
 

@@ -1,4 +1,5 @@
-//! What a panic does.
+//! What a panic does in a program that is not to have any: it is a function that nobody has written, so that such a program
+//! does not link.
 
 use core::panic::PanicInfo;
 
