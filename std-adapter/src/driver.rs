@@ -91,8 +91,17 @@ impl Shared {
     pub(crate) fn wait<R>(
         &self,
         deadline: Option<Instant>,
-        mut ready: impl FnMut(&mut Engine) -> Option<R>,
+        ready: impl FnMut(&mut Engine) -> Option<R>,
     ) -> Result<R, Stop> {
+        self.wait_for(deadline, ready).1
+    }
+
+    /// As [`wait`](Self::wait), and keeps the lock.
+    fn wait_for<R>(
+        &self,
+        deadline: Option<Instant>,
+        mut ready: impl FnMut(&mut Engine) -> Option<R>,
+    ) -> (Guard<'_>, Result<R, Stop>) {
         let mut engine = self.lock();
         let mut drives = false;
         let outcome = loop {
@@ -119,7 +128,7 @@ impl Shared {
             }
         }
         self.appoint(&mut engine);
-        outcome
+        (engine, outcome)
     }
 
     /// As [`wait`](Self::wait), for what makes something to send: sends it at once.
@@ -128,8 +137,9 @@ impl Shared {
         deadline: Option<Instant>,
         ready: impl FnMut(&mut Engine) -> Option<R>,
     ) -> Result<R, Stop> {
-        let result = self.wait(deadline, ready)?;
-        self.send(self.lock());
+        let (engine, outcome) = self.wait_for(deadline, ready);
+        let result = outcome?;
+        self.send(engine);
         Ok(result)
     }
 
@@ -160,8 +170,8 @@ impl Shared {
 
     /// Whether the endpoint must be looked after earlier than the driver plans to.
     fn is_sooner(&self, engine: &Engine) -> bool {
-        let Some(next) = engine.endpoint.poll_timeout() else { return false };
-        engine.polls_until.is_none_or(|until| self.clock(next) < until)
+        let Some(due) = self.due(engine) else { return false };
+        engine.polls_until.is_none_or(|until| due < until)
     }
 
     /// Something happened outside of the driver that others may wait for.
@@ -281,15 +291,17 @@ impl Shared {
 
     /// When the driver must look again though nothing comes.
     fn until(&self, engine: &Engine, deadline: Option<Instant>, rest: Rest) -> Option<Instant> {
-        let timer = engine.endpoint.poll_timeout().map(|at| {
-            // The endpoint's time is in microseconds, rounded down.
-            self.clock(at) + Duration::from_micros(1)
-        });
         let paced = match rest {
             Rest::Paced(until) => Some(until),
             Rest::Idle | Rest::Blocked => None,
         };
-        [timer, paced, deadline].into_iter().flatten().min()
+        [self.due(engine), paced, deadline].into_iter().flatten().min()
+    }
+
+    /// When the endpoint must be looked after.
+    fn due(&self, engine: &Engine) -> Option<Instant> {
+        // The endpoint's time is in microseconds, rounded down.
+        engine.endpoint.poll_timeout().map(|at| self.clock(at) + Duration::from_micros(1))
     }
 
     /// Reads once and feeds what came.
