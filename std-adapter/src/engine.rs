@@ -100,6 +100,8 @@ pub(crate) struct Engine {
     pub(crate) polls_output: bool,
     /// There may be more to read.
     pub(crate) more: bool,
+    /// How often the line was read since a deadline was over that still is to be told.
+    pub(crate) heard_first: u32,
     /// Threads that wait for the driver's news.
     pub(crate) waiters: usize,
     /// Threads that wait until everything is sent.
@@ -192,6 +194,7 @@ impl Engine {
             polls_until: None,
             polls_output: false,
             more: false,
+            heard_first: 0,
             waiters: 0,
             flushing: 0,
             keeper_asleep: false,
