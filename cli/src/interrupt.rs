@@ -44,6 +44,13 @@ pub(crate) fn closes(connection: &Connection) {
     }
 }
 
+/// The connection is over: nothing here keeps it, and what it holds (a socket file, say), any longer.
+pub(crate) fn forgets() {
+    if let Ok(mut place) = CONNECTION.lock() {
+        *place = None;
+    }
+}
+
 /// Whether Ctrl-C was pressed.
 pub(crate) fn requested() -> bool {
     REQUESTED.load(Ordering::SeqCst)

@@ -102,6 +102,22 @@ fn a_hundred_thousand_lines_arrive_whoever_is_started_first() {
 }
 
 #[test]
+fn a_socket_file_goes_with_whoever_listened_there() {
+    let path = std::env::temp_dir().join(format!("tieline-program-{}", std::process::id()));
+    let dial = format!("unix://{}", path.display());
+    let sub = tieline(&["sub", &format!("{dial}?listen"), "Line@bench.in", "--count", "10"]).spawn().unwrap();
+    let mut publish =
+        tieline(&["pub", "--reliable", &dial, "Line@bench.in"]).stdin(Stdio::piped()).spawn().unwrap();
+    feed(&mut publish, seq(10));
+    let publish = thread::spawn(move || finish(publish));
+    let sub = finish(sub);
+    assert_success("sub", &sub);
+    assert_success("pub", &publish.join().unwrap());
+    assert_eq!(sub.stdout, seq(10));
+    assert!(!path.exists(), "the socket file is left behind");
+}
+
+#[test]
 fn a_subscriber_that_is_killed_fails_the_publisher_and_says_how_far_it_came() {
     let (dial, listen) = addresses();
     let mut sub = tieline(&["sub", &listen, "Line@bench.in"]).spawn().unwrap();

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketType};
@@ -15,18 +16,47 @@ pub(super) fn dial(path: &str) -> io::Result<OwnedFd> {
     Ok(fd)
 }
 
-/// Listens at the path; a socket that a program has left there when it died is taken over.
-pub(super) fn bind(path: &str) -> io::Result<UnixListener> {
-    match UnixListener::bind(path) {
+/// A listener, and which file is its own.
+#[derive(Debug)]
+pub(super) struct Socket {
+    pub(super) listener: UnixListener,
+    path: String,
+    /// Device and number of the file; `None`: it was gone at once.
+    file: Option<(u64, u64)>,
+}
+
+/// Listens at the path; a socket that a program has left there when it died is taken over. Nothing else that is there is
+/// touched.
+pub(super) fn bind(path: &str) -> io::Result<Socket> {
+    let listener = match UnixListener::bind(path) {
         Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
+            // Whatever is no socket refuses a connection as a dead one does, so it is looked at first.
+            if !std::fs::symlink_metadata(path)?.file_type().is_socket() {
+                let text = "a file that is no socket is there: choose another path or remove it";
+                return Err(io::Error::new(io::ErrorKind::AlreadyExists, text));
+            }
             let dead = UnixStream::connect(path)
                 .is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused);
             if !dead {
                 return Err(error);
             }
             std::fs::remove_file(path)?;
-            UnixListener::bind(path)
+            UnixListener::bind(path)?
         }
-        other => other,
+        other => other?,
+    };
+    Ok(Socket { listener, path: path.to_owned(), file: file_at(path) })
+}
+
+fn file_at(path: &str) -> Option<(u64, u64)> {
+    std::fs::symlink_metadata(path).ok().map(|file| (file.dev(), file.ino()))
+}
+
+impl Drop for Socket {
+    fn drop(&mut self) {
+        // The path would look as if somebody listened there. By now it may be another one's.
+        if self.file.is_some() && file_at(&self.path) == self.file {
+            let _ = std::fs::remove_file(&self.path);
+        }
     }
 }

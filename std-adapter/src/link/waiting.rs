@@ -5,7 +5,6 @@
 use std::io;
 use std::net::TcpListener;
 use std::os::fd::{AsFd, BorrowedFd};
-use std::os::unix::net::UnixListener;
 
 use super::{Line, tcp, udp, unix};
 use crate::address::{Address, Carrier, To, Udp};
@@ -21,7 +20,7 @@ pub(crate) struct Waiting {
 enum Listener {
     Tcp(TcpListener),
     Udp(udp::Door),
-    Unix { listener: UnixListener, path: String },
+    Unix(unix::Socket),
 }
 
 impl Waiting {
@@ -39,9 +38,9 @@ impl Waiting {
                 (Listener::Udp(door), Carrier::Udp(Udp { port, ..udp.clone() }))
             }
             Carrier::Unix { path, listen: true } => {
-                let listener = unix::bind(path)?;
-                listener.set_nonblocking(true)?;
-                (Listener::Unix { listener, path: path.clone() }, address.carrier.clone())
+                let socket = unix::bind(path)?;
+                socket.listener.set_nonblocking(true)?;
+                (Listener::Unix(socket), address.carrier.clone())
             }
             _ => {
                 let text = "this address does not listen: it takes `?listen`";
@@ -61,7 +60,7 @@ impl Waiting {
         match &self.listener {
             Listener::Tcp(listener) => listener.as_fd(),
             Listener::Udp(door) => door.fd(),
-            Listener::Unix { listener, .. } => listener.as_fd(),
+            Listener::Unix(socket) => socket.listener.as_fd(),
         }
     }
 
@@ -74,7 +73,7 @@ impl Waiting {
                     Ok(stream.into())
                 }),
                 Listener::Udp(door) => return Ok(door.accept()?.map(Line::udp)),
-                Listener::Unix { listener, .. } => listener.accept().map(|(stream, _)| stream.into()),
+                Listener::Unix(socket) => socket.listener.accept().map(|(stream, _)| stream.into()),
             };
             match accepted {
                 Ok(fd) => return Line::socket(fd, &self.address).map(Some),
@@ -88,15 +87,6 @@ impl Waiting {
                     _ => return Err(error),
                 },
             }
-        }
-    }
-}
-
-impl Drop for Waiting {
-    fn drop(&mut self) {
-        if let Listener::Unix { path, .. } = &self.listener {
-            // The path would look as if somebody listened there.
-            let _ = std::fs::remove_file(path);
         }
     }
 }
