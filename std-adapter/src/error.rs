@@ -10,7 +10,7 @@ use tieline::{
     RespondError, RouteError,
 };
 
-use crate::address::{Address, AddressError};
+use crate::address::{Address, AddressError, Carrier, To, Udp};
 
 /// Why an operation on a connection failed.
 #[derive(Debug, Clone)]
@@ -85,7 +85,10 @@ impl Error {
 pub(crate) fn is_transient(error: &io::Error) -> bool {
     !matches!(
         error.kind(),
-        io::ErrorKind::PermissionDenied | io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported
+        io::ErrorKind::PermissionDenied
+            | io::ErrorKind::AlreadyExists
+            | io::ErrorKind::InvalidInput
+            | io::ErrorKind::Unsupported
     )
 }
 
@@ -146,13 +149,32 @@ impl From<DecodeError> for Error {
 fn cannot_open(f: &mut fmt::Formatter<'_>, address: &Address, cause: &io::Error) -> fmt::Result {
     write!(f, "cannot open {address}: {cause}")?;
     match cause.kind() {
-        io::ErrorKind::PermissionDenied => f.write_str(
-            ": this user may not; on Linux join the group of the device (dialout or uucp, usually): `sudo usermod -aG GROUP USER`, and log in anew",
-        ),
+        io::ErrorKind::PermissionDenied => f.write_str(why_denied(address)),
         io::ErrorKind::AddrInUse => {
             f.write_str(": another program is there; end it, or choose another address")
         }
         _ => Ok(()),
+    }
+}
+
+/// What to do about a permission that is missing.
+fn why_denied(address: &Address) -> &'static str {
+    match &address.carrier {
+        Carrier::Serial { .. } => {
+            ": this user may not; on Linux join the group of the device (dialout or uucp, usually): `sudo usermod -aG GROUP USER`, and log in anew"
+        }
+        Carrier::Unix { .. } => {
+            ": this user may not write to that file or its directory: choose another path, or change their permissions"
+        }
+        // Port 0 is the system's choice.
+        Carrier::Tcp { port: 1..1024, listen: true, .. }
+        | Carrier::Udp(Udp { port: 1..1024, to: To::Anybody, .. }) => {
+            ": ports below 1024 are root's: choose a higher one"
+        }
+        Carrier::Udp(Udp { to: To::Peer, .. }) => {
+            ": a firewall may forbid it; an address that reaches a whole network takes `?broadcast`"
+        }
+        Carrier::Tcp { .. } | Carrier::Udp(_) => ": a firewall, or a rule of the system, may forbid it",
     }
 }
 
@@ -305,3 +327,25 @@ impl fmt::Display for CallError {
 }
 
 impl std::error::Error for CallError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_advised_when_a_permission_is_missing_suits_the_address() {
+        for (address, advice) in [
+            ("serial:///dev/ttyUSB0", "join the group of the device"),
+            ("tcp://127.0.0.1:81?listen", "ports below 1024 are root's"),
+            ("udp://127.0.0.1:81?listen", "ports below 1024 are root's"),
+            ("tcp://192.168.0.7:81", "a firewall"),
+            ("udp://192.168.0.255:4100", "takes `?broadcast`"),
+            ("unix:///run/a.sock?listen", "or change their permissions"),
+        ] {
+            let cause = Arc::new(io::Error::from(io::ErrorKind::PermissionDenied));
+            let text = Error::Open { address: address.parse().unwrap(), cause }.to_string();
+            assert!(text.contains(advice), "{text}");
+            assert_eq!(text.contains("group"), address.starts_with("serial"), "{text}");
+        }
+    }
+}
