@@ -8,7 +8,7 @@ use std::error::Error;
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::fd::OwnedFd;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -48,42 +48,59 @@ enum Load {
 
 fn main() -> Result<()> {
     println!("8-byte commands (reliable) beside a load, over terminals at {BAUD} baud; {COMMANDS} of each");
-    println!("  {:<44}{:>9}{:>9}{:>9}{:>9}", "load", "p50, ms", "p99, ms", "max, ms", "bound");
+    println!(
+        "  {:<44}{:>9}{:>9}{:>9}{:>9}{:>8}{:>9}{:>10}",
+        "load", "p50, ms", "p99, ms", "max, ms", "bound", "again", "damaged", "line late"
+    );
     for (what, load) in [
         ("none", Load::None),
         ("best effort, 32 bytes each, without a pause", Load::BestEffort(32)),
         ("reliable, 64 KiB messages", Load::Reliable(64 * 1024)),
     ] {
-        let mut times = measure(load)?;
+        let Measured { mut times, again, damaged, late_us } = measure(load)?;
         times.sort_by(f64::total_cmp);
         let at = |part: f64| times.get((times.len() as f64 * part) as usize).copied().unwrap_or(f64::NAN);
         println!(
-            "  {what:<44}{:>9.1}{:>9.1}{:>9.1}{BOUND_MS:>9.1}",
+            "  {what:<44}{:>9.1}{:>9.1}{:>9.1}{BOUND_MS:>9.1}{again:>8}{damaged:>9}{:>10.1}",
             at(0.5),
             at(0.99),
-            times.last().copied().unwrap_or(f64::NAN)
+            times.last().copied().unwrap_or(f64::NAN),
+            late_us as f64 / 1000.0,
         );
     }
     Ok(())
 }
 
-fn measure(load: Load) -> Result<Vec<f64>> {
+struct Measured {
+    /// Milliseconds from publishing to having it.
+    times: Vec<f64>,
+    /// Reliable packets that either side has sent again, though this line loses nothing.
+    again: u32,
+    /// Frames that came damaged.
+    damaged: u32,
+    /// The farthest that the line itself was behind its rate: this machine's own part.
+    late_us: u64,
+}
+
+fn measure(load: Load) -> Result<Measured> {
     let (near, near_path) = terminal()?;
     let (far, far_path) = terminal()?;
-    let over = AtomicBool::new(false);
+    let (over, late_us) = (AtomicBool::new(false), AtomicU64::new(0));
     thread::scope(|scope| {
         for (from, to) in [(&near, &far), (&far, &near)] {
-            let (from, to, over) = (File::from(from.try_clone()?), File::from(to.try_clone()?), &over);
-            scope.spawn(move || carry(from, to, over));
+            let (from, to) = (File::from(from.try_clone()?), File::from(to.try_clone()?));
+            let (over, late_us) = (&over, &late_us);
+            scope.spawn(move || carry(from, to, over, late_us));
         }
         let measured = talk(load, near_path, far_path);
         over.store(true, Ordering::SeqCst);
-        measured
+        let (times, again, damaged) = measured?;
+        Ok(Measured { times, again, damaged, late_us: late_us.load(Ordering::SeqCst) })
     })
 }
 
-/// Milliseconds from publishing to having it.
-fn talk(load: Load, near: String, far: String) -> Result<Vec<f64>> {
+/// The times, what was sent again, and what came damaged.
+fn talk(load: Load, near: String, far: String) -> Result<(Vec<f64>, u32, u32)> {
     let options = Options { frame: FRAME, timeout: Some(LIMIT), ..Options::default() };
     let board = thread::spawn(move || Connection::open(&Address::serial(far, BAUD), options));
     let pc = Connection::open(&Address::serial(near, BAUD), Options::default())?;
@@ -96,6 +113,7 @@ fn talk(load: Load, near: String, far: String) -> Result<Vec<f64>> {
     commands.wait_audience(LIMIT)?;
     let over = AtomicBool::new(false);
     let mut times = Vec::with_capacity(COMMANDS);
+    let (mut again, mut damaged) = (0, 0);
     thread::scope(|scope| -> Result<()> {
         let over = &over;
         scope.spawn(move || {
@@ -131,12 +149,16 @@ fn talk(load: Load, near: String, far: String) -> Result<Vec<f64>> {
         let asked = ask();
         // However it went, nobody waits any longer.
         over.store(true, Ordering::SeqCst);
+        for stats in [pc.stats(), board.stats()] {
+            again += stats.retransmitted;
+            damaged += stats.check_failures + stats.framing_errors;
+        }
         for connection in [&pc, &board] {
             let _ = connection.close(Duration::from_millis(1));
         }
         asked
     })?;
-    Ok(times)
+    Ok((times, again, damaged))
 }
 
 fn terminal() -> Result<(OwnedFd, String)> {
@@ -149,7 +171,7 @@ fn terminal() -> Result<(OwnedFd, String)> {
 }
 
 /// A line of one direction: 10 bits a byte, and no more ahead than its FIFO.
-fn carry(mut from: File, mut to: File, over: &AtomicBool) {
+fn carry(mut from: File, mut to: File, over: &AtomicBool, late_us: &AtomicU64) {
     let mut buffer = [0; FIFO];
     // When the line has sent all that it has taken; it may be in the past for as long as there is more to send, so that this
     // thread catches up when it was late.
@@ -162,6 +184,8 @@ fn carry(mut from: File, mut to: File, over: &AtomicBool) {
                 }
                 free_at += Duration::from_secs_f64(n as f64 * 10.0 / f64::from(BAUD));
                 thread::sleep(free_at.saturating_duration_since(Instant::now()));
+                let late = u64::try_from(free_at.elapsed().as_micros()).unwrap_or(u64::MAX);
+                late_us.fetch_max(late, Ordering::SeqCst);
                 let mut rest = buffer.get(..n).unwrap_or_default();
                 while !rest.is_empty() && !over.load(Ordering::SeqCst) {
                     match to.write(rest) {
