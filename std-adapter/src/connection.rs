@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use tieline::report::STATS;
 use tieline::{
-    CloseReason, DecodeError, IntentOptions, InterestOptions, Message, Peer, Route, RouteName, RttStats,
-    ServiceOptions, Stats,
+    CloseReason, DecodeError, IntentOptions, InterestOptions, LostReason, Message, Peer, Route, RouteName,
+    RttStats, ServiceOptions, Stats,
 };
 
 use crate::dialer::Dialer;
@@ -291,6 +291,18 @@ impl Connection {
     /// Whether there was a session with the peer.
     pub(crate) fn is_established(&self) -> bool {
         self.shared().lock().established
+    }
+
+    /// Ends it if there was no session yet, without a word to whoever is there: a CLOSE would be final, and a peer that
+    /// means it comes again when it has lost its line. Returns whether it did.
+    pub(crate) fn give_up(&self) -> bool {
+        let mut engine = self.shared().lock();
+        if engine.established {
+            return false;
+        }
+        engine.end(Ended::Lost { reason: LostReason::LinkDown, cause: None });
+        self.shared().announce(&mut engine);
+        true
     }
 }
 

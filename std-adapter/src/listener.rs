@@ -14,8 +14,11 @@ use crate::reception::{Reception, Visitor};
 
 /// Who has greeted has that long to complete the handshake.
 const HANDSHAKE_LIMIT: Duration = Duration::from_secs(5);
-/// Handshakes at once; when another one begins, the one that takes longest is given up.
+/// Handshakes at once; others that have greeted wait for their turn.
 const HANDSHAKES: usize = 16;
+/// While others wait, a handshake that takes longer than this is given up: three ways of a slow network, and less than who
+/// means it waits before it comes again.
+const HANDSHAKE_LEAST: Duration = Duration::from_millis(500);
 
 /// Waits for peers at an address, several of them if need be.
 ///
@@ -40,8 +43,17 @@ const HANDSHAKES: usize = 16;
 pub struct Listener {
     address: Address,
     reception: Reception,
-    /// Connections whose handshake is not complete, the oldest first.
+    /// Connections that nobody has accepted yet, and since when they are, the oldest first.
     openings: Mutex<Vec<(Connection, Instant)>>,
+}
+
+/// What looking at the handshakes comes to.
+struct Look {
+    established: Option<Connection>,
+    /// Another one may begin.
+    has_room: bool,
+    /// When to look again.
+    again_at: Option<Instant>,
 }
 
 impl Listener {
@@ -73,18 +85,23 @@ impl Listener {
         let desk = self.reception.desk();
         loop {
             let known = desk.bell.count();
-            while let Some(visitor) = desk.next_arrival() {
+            // Who is established is never in anybody's way: it is handed out before another one is let in.
+            let mut look = self.look(desk.has_arrivals());
+            while look.established.is_none()
+                && look.has_room
+                && let Some(visitor) = desk.next_arrival()
+            {
                 self.admit(visitor, options)?;
+                look = self.look(desk.has_arrivals());
             }
-            let (established, next_limit) = self.look();
-            if let Some(connection) = established {
+            if let Some(connection) = look.established {
                 return Ok(connection);
             }
             if until.is_some_and(|until| until <= Instant::now()) {
                 let (address, last) = (Some(self.address.clone()), desk.last());
                 return Err(Error::NoPeer { address, waited: begin.elapsed(), last });
             }
-            desk.bell.wait(known, [until, next_limit].into_iter().flatten().min());
+            desk.bell.wait(known, [until, look.again_at].into_iter().flatten().min());
         }
     }
 
@@ -102,40 +119,45 @@ impl Listener {
             desk.register(name, boot, connection.shared_arc(), options.ping_interval);
         }
         let mut openings = self.openings.lock().unwrap_or_else(PoisonError::into_inner);
-        let oldest = (openings.len() >= HANDSHAKES).then(|| openings.remove(0));
-        openings.push((connection, Instant::now() + HANDSHAKE_LIMIT));
-        drop(openings);
-        // Dropping a connection may take a moment.
-        drop(oldest);
+        openings.push((connection, Instant::now()));
         Ok(())
     }
 
-    /// The first connection that is established, and when to look again.
-    fn look(&self) -> (Option<Connection>, Option<Instant>) {
+    /// Looks for a connection that is established, and gives up those that will not be. Others wait, or not.
+    fn look(&self, others_wait: bool) -> Look {
         let mut openings = self.openings.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = Instant::now();
         let mut given_up = Vec::new();
-        let mut found = None;
+        let mut established = None;
         let mut index = 0;
-        while let Some((connection, limit)) = openings.get(index) {
+        while let Some((connection, since)) = openings.get(index) {
+            let limit =
+                if others_wait && openings.len() >= HANDSHAKES { HANDSHAKE_LEAST } else { HANDSHAKE_LIMIT };
+            let takes_too_long = *since + limit <= now;
             if connection.is_established() {
-                found = Some(openings.remove(index).0);
+                established = Some(openings.remove(index).0);
                 break;
             }
-            if connection.ended().is_some() || *limit <= Instant::now() {
-                given_up.push(openings.remove(index).0);
-            } else {
+            let ended = connection.ended();
+            // It may be established by now.
+            if ended.is_some() || (takes_too_long && connection.give_up()) {
+                given_up.push((openings.remove(index).0, ended));
+            } else if !connection.is_established() {
                 index += 1;
             }
         }
-        let next_limit = openings.iter().map(|(_, limit)| *limit).min();
+        let has_room = openings.len() < HANDSHAKES;
+        let limit = if others_wait && !has_room { HANDSHAKE_LEAST } else { HANDSHAKE_LIMIT };
+        let again_at = openings.iter().map(|(_, since)| *since + limit).min();
         drop(openings);
-        for connection in given_up {
-            let last = match connection.ended() {
+        // Dropping a connection may take a moment.
+        for (_, ended) in given_up {
+            let last = match ended {
                 Some(ended) => ended.to_string(),
                 None => "somebody greeted, and did not answer".to_owned(),
             };
             self.reception.desk().note_last(last);
         }
-        (found, next_limit)
+        Look { established, has_room, again_at }
     }
 }

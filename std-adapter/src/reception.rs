@@ -323,6 +323,10 @@ impl Desk {
         self.state().arrivals.pop_front()
     }
 
+    pub(crate) fn has_arrivals(&self) -> bool {
+        !self.state().arrivals.is_empty()
+    }
+
     /// From now on whoever comes back belongs to this session.
     pub(crate) fn register(&self, name: String, boot: u64, shared: &Arc<Shared>, ping_interval: Duration) {
         let mut state = self.state();

@@ -2,7 +2,7 @@
 
 use std::io::Write;
 use std::net::TcpStream;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Barrier, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -119,6 +119,30 @@ fn two_hundred_silent_or_hostile_clients_do_not_hold_up_a_good_one() {
     assert!(threads() < before + 30, "{} threads, {before} before", threads());
     drop((crowd, publisher, subscriber, good, here, listener));
     assert_threads(before);
+}
+
+#[test]
+fn forty_peers_that_come_at_once_are_all_accepted_and_none_is_turned_away_for_good() {
+    const PEERS: usize = 40;
+    let _story = one_at_a_time();
+    let (listener, address, _) = listener();
+    let all_come = Barrier::new(PEERS + 1);
+    thread::scope(|scope| {
+        let come = || {
+            all_come.wait();
+            Connection::open(&address, quick("many")).unwrap()
+        };
+        let peers: Vec<_> = (0..PEERS).map(|_| scope.spawn(come)).collect();
+        all_come.wait();
+        // They are all at the door before anybody looks: what comes at once is the point of this story.
+        thread::sleep(Duration::from_millis(300));
+        let accepted: Vec<_> = peers.iter().map(|_| listener.accept(quick("here")).unwrap()).collect();
+        let peers: Vec<_> = peers.into_iter().map(|peer| peer.join().unwrap()).collect();
+        for connection in accepted.iter().chain(&peers) {
+            assert!(connection.ended().is_none(), "{:?}", connection.ended());
+            connection.peer_report(LONG).unwrap();
+        }
+    });
 }
 
 #[test]
