@@ -166,6 +166,9 @@ impl Shared {
             };
             if unknown || self.is_sooner(engine) {
                 self.wake_driver(engine);
+                // Once: it looks at everything anew, and until then nobody tries a line that takes nothing.
+                engine.polls_until = Some(self.epoch);
+                engine.polls_output |= rest == Rest::Blocked;
             }
         } else if rest != Rest::Idle && engine.driver == Driver::Nobody && !engine.urgent {
             engine.urgent = true;
