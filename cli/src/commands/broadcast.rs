@@ -47,7 +47,8 @@ pub(crate) fn subscribe(
         match subscriber.recv_timeout(LOOK) {
             Ok(heard) => {
                 if heard.restarted {
-                    note(format_args!("sender {:016x} has started anew", heard.sender));
+                    let sender = heard.sender;
+                    note(format_args!("sender {sender:016x} has started anew, or another has the same id"));
                 }
                 format::payload(&mut out, format, &name, &heard.message)?;
                 seen += 1;

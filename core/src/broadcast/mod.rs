@@ -118,7 +118,8 @@ impl core::fmt::Display for EmitError {
 
 impl core::error::Error for EmitError {}
 
-/// Reads the datagrams of one route, of up to `SENDERS` senders at a time (40 bytes of RAM each).
+/// Reads the datagrams of one route, of up to `SENDERS` senders at a time (40 bytes of RAM each, its last two starts among
+/// them).
 ///
 /// Whom it has heard longest ago gives way to one more; if that one comes back, what it lost meanwhile is not known.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -148,9 +149,11 @@ pub struct Received<'d> {
     pub nonce: u32,
     /// Counts its messages on this route, modulo 2^32.
     pub sequence: u32,
-    /// The sender has started anew since its last message.
+    /// The sender has started anew since its last message, or an earlier start of it is heard again: again and again, if
+    /// two devices have the same id.
     pub restarted: bool,
-    /// How many of its messages between its last one and this have not come. Late ones are among them.
+    /// How many of its messages between the last one of this start and this have not come; all that are before it, of a
+    /// start that is new or was heard longer ago than the one before. Late ones are among them.
     pub lost: u32,
     /// The message.
     pub payload: &'d [u8],
@@ -178,7 +181,7 @@ pub enum DropReason {
     NotBroadcast,
     /// Its check failed.
     Damaged,
-    /// A newer one of this sender was there before, or one of the sender's next start.
+    /// A newer one of this start of the sender was there before.
     Late,
     /// It was there before.
     Duplicate,
@@ -197,7 +200,8 @@ pub struct BroadcastStats {
     pub late: u32,
     /// Datagrams that had come before.
     pub duplicates: u32,
-    /// Starts of senders that were noticed.
+    /// Starts of senders that were noticed, and those that were heard again after another. A number that goes on rising tells
+    /// of two devices with the same id; both are heard.
     pub restarts: u32,
     /// Senders that gave way to others, since there are more than places.
     pub forgotten: u32,

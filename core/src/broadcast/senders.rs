@@ -1,6 +1,7 @@
 //! One sender as a listener knows it: which of its messages have come.
 //!
-//! Invariant: of each number within the [`WINDOW`] it is known whether it came, and no number is handed on after a later one.
+//! Invariant: of each number within the [`WINDOW`] it is known whether it came, and no number is handed on after a later one
+//! of the two starts that are known. Nothing silences a start whose numbers go on, whatever else comes under its id.
 //! Bytes are not known here.
 
 use super::Header;
@@ -26,10 +27,11 @@ pub(super) struct Sender {
     /// Bit `i`: the number `i` before the newest has come. 0: nobody is here.
     seen: u64,
     nonce: u32,
-    /// Its nonce before its last start, so that what is late of that is not taken for one more start.
-    before: Option<u32>,
     /// The newest number that has come.
     newest: u32,
+    /// The start that was heard before this one and the newest number that came of it: what is late of that is not taken for
+    /// one more start, what goes on is heard. The same nonce: none was. (An `Option` would cost 8 bytes more.)
+    before: (u32, u32),
     /// When it was heard last, in datagrams.
     heard: u32,
     /// So many numbers behind the newest were awaited; those before are of a time when it was not heard.
@@ -38,7 +40,7 @@ pub(super) struct Sender {
 
 impl Sender {
     pub(super) const NOBODY: Self =
-        Self { id: 0, seen: 0, nonce: 0, before: None, newest: 0, heard: 0, awaited: 0 };
+        Self { id: 0, seen: 0, nonce: 0, newest: 0, before: (0, 0), heard: 0, awaited: 0 };
 
     /// One that is heard for the first time: what it has sent before is not missed.
     pub(super) const fn first(header: Header, now: u32) -> Self {
@@ -46,8 +48,8 @@ impl Sender {
             id: header.sender,
             seen: 1,
             nonce: header.nonce,
-            before: None,
             newest: header.sequence,
+            before: (header.nonce, header.sequence),
             heard: now,
             awaited: 0,
         }
@@ -95,13 +97,24 @@ impl Sender {
     }
 
     fn hear_other_start(&mut self, header: Header, now: u32) -> Order {
-        if self.before == Some(header.nonce) {
-            return Order::Late { missed: false };
-        }
-        *self = Self { before: Some(self.nonce), ..Self::first(header, now) };
-        // The numbers of a start begin at 0.
-        self.await_more(header.sequence);
-        Order::Next { lost: header.sequence, restarted: true }
+        let (known, newest) = self.before;
+        let mut next = Self { before: (self.nonce, self.newest), ..Self::first(header, now) };
+        let lost = if known == header.nonce {
+            let ahead = header.sequence.wrapping_sub(newest);
+            if ahead.cast_signed() <= 0 {
+                return Order::Late { missed: false };
+            }
+            // It goes on, so what came meanwhile was not its end. The newest one had come, those since are awaited.
+            next.await_more(ahead);
+            next.seen |= 1u64.checked_shl(ahead).unwrap_or(0);
+            ahead - 1
+        } else {
+            // The numbers of a start begin at 0.
+            next.await_more(header.sequence);
+            header.sequence
+        };
+        *self = next;
+        Order::Next { lost, restarted: true }
     }
 
     fn await_more(&mut self, numbers: u32) {

@@ -63,7 +63,8 @@ fn a_restart_is_told_by_the_nonce() {
     assert_eq!(read(&mut listener, &after[1]), Err(DropReason::Late));
     assert_eq!(read(&mut listener, &after[1]), Err(DropReason::Duplicate));
     // What is late of the earlier start is no restart.
-    assert_eq!(read(&mut listener, &before[41]), Err(DropReason::Late));
+    assert_eq!(read(&mut listener, &before[40]), Err(DropReason::Late));
+    assert_eq!(read(&mut listener, &before[39]), Err(DropReason::Late));
     assert_eq!(read(&mut listener, &after[3]), Ok((3, 0, false)));
     let stats = listener.stats();
     assert_eq!((stats.restarts, stats.received, stats.lost), (1, 3, 1));
@@ -77,6 +78,101 @@ fn a_restart_is_told_by_the_nonce() {
 }
 
 #[test]
+fn a_stray_datagram_does_not_silence_a_sender() {
+    let (alive, stray) = (datagrams(7, 100, 30), datagrams(7, 555, 10));
+    let mut listener = Subscriber::<2>::new(&CELSIUS);
+    for (at, datagram) in (0..).zip(&alive[0..3]) {
+        assert_eq!(read(&mut listener, datagram), Ok((at, 0, false)));
+    }
+    assert_eq!(read(&mut listener, &stray[9]), Ok((9, 9, true)));
+    // What had come is not handed on again, and what goes on is heard.
+    assert_eq!(read(&mut listener, &alive[2]), Err(DropReason::Late));
+    assert_eq!(read(&mut listener, &alive[3]), Ok((3, 0, true)));
+    for (at, datagram) in (4..).zip(&alive[4..30]) {
+        assert_eq!(read(&mut listener, datagram), Ok((at, 0, false)));
+    }
+    // Nor is the stray one, which is now the one before.
+    assert_eq!(read(&mut listener, &stray[9]), Err(DropReason::Late));
+    let stats = listener.stats();
+    assert_eq!((stats.received, stats.restarts, stats.late), (31, 2, 2));
+}
+
+#[test]
+fn a_late_datagram_of_the_start_before_last_does_not_silence_the_last() {
+    let starts: Vec<_> = (100..103).map(|nonce| datagrams(7, nonce, 30)).collect();
+    let mut listener = Subscriber::<2>::new(&CELSIUS);
+    for start in &starts {
+        for datagram in &start[..10] {
+            assert!(read(&mut listener, datagram).is_ok());
+        }
+    }
+    assert_eq!(listener.stats().restarts, 2);
+    // It is not known any more, and so a restart.
+    assert_eq!(read(&mut listener, &starts[0][4]), Ok((4, 4, true)));
+    assert_eq!(read(&mut listener, &starts[2][10]), Ok((10, 0, true)));
+    assert_eq!(read(&mut listener, &starts[0][4]), Err(DropReason::Late));
+    for (at, datagram) in (11..).zip(&starts[2][11..]) {
+        assert_eq!(read(&mut listener, datagram), Ok((at, 0, false)));
+    }
+}
+
+#[test]
+fn what_was_awaited_of_a_start_that_goes_on_is_known() {
+    let (alive, stray) = (datagrams(7, 100, 200), datagrams(7, 555, 1));
+    let mut listener = Subscriber::<2>::new(&CELSIUS);
+    let mut say = |datagram: &[u8]| (read(&mut listener, datagram), listener.stats().lost);
+    assert_eq!(say(&alive[0]), (Ok((0, 0, false)), 0));
+    assert_eq!(say(&alive[3]), (Ok((3, 2, false)), 2));
+    assert_eq!(say(&stray[0]), (Ok((0, 0, true)), 2));
+    assert_eq!(say(&alive[7]), (Ok((7, 3, true)), 5));
+    // Those since the newest that had come were missed; of those before nobody knows any more.
+    assert_eq!(say(&alive[5]), (Err(DropReason::Late), 4));
+    assert_eq!(say(&alive[5]), (Err(DropReason::Duplicate), 4));
+    assert_eq!(say(&alive[3]), (Err(DropReason::Duplicate), 4));
+    assert_eq!(say(&alive[2]), (Err(DropReason::Late), 4));
+    assert_eq!(say(&alive[8]), (Ok((8, 0, false)), 4));
+    // A gap that is wider than what is remembered.
+    let other = datagrams(7, 556, 1);
+    assert_eq!(say(&other[0]), (Ok((0, 0, true)), 4));
+    assert_eq!(say(&alive[150]), (Ok((150, 141, true)), 145));
+    assert_eq!(say(&alive[87]), (Err(DropReason::Late), 144));
+    assert_eq!(say(&alive[86]), (Err(DropReason::Late), 144));
+}
+
+/// Two devices that were given the same id by mistake: what each has sent is heard once, in its order, and counted.
+#[test]
+fn two_devices_with_one_id_are_both_heard() {
+    let sent = [datagrams(7, 100, 2000), datagrams(7, 200, 2000)];
+    let mut noise = Noise(13);
+    let mut listener = Subscriber::<1>::new(&CELSIUS);
+    let (mut at, mut newest, mut dropped, mut turns, mut last) = ([0; 2], [0; 2], [0; 2], 0, None);
+    while at.iter().all(|at| *at < 2000) {
+        let who = noise.below(2);
+        if noise.below(10) == 0 && at[who] > 0 {
+            dropped[who] += 1;
+        } else {
+            let (sequence, lost, restarted) = read(&mut listener, &sent[who][at[who]]).unwrap();
+            let known = if at[who] == 0 { 0 } else { newest[who] + 1 };
+            assert_eq!((sequence as usize, lost), (at[who], sequence - known));
+            assert_eq!(restarted, last.is_some_and(|last| last != who));
+            (newest[who], last) = (sequence, Some(who));
+            turns += u32::from(restarted);
+            // What has come comes again.
+            assert!(read(&mut listener, &sent[who][noise.below(at[who] + 1)]).is_err());
+            let other = 1 - who;
+            if at[other] > 0 {
+                let again = noise.below(newest[other] as usize + 1);
+                assert_eq!(read(&mut listener, &sent[other][again]), Err(DropReason::Late));
+            }
+        }
+        at[who] += 1;
+    }
+    let missed: u32 = (0..2).map(|who| at[who] as u32 - 1 - newest[who]).sum();
+    assert!(listener.stats().restarts == turns && turns > 500);
+    assert!(listener.stats().lost <= dropped.iter().sum::<u32>() - missed);
+}
+
+#[test]
 fn numbers_turn_over() {
     let mut publisher = Publisher::new(&CELSIUS, 7, 1);
     publisher.header.sequence = u32::MAX - 1;
@@ -85,6 +181,18 @@ fn numbers_turn_over() {
     for at in [u32::MAX - 1, u32::MAX, 0, 1] {
         let datagram = publisher.emit(&at.to_le_bytes(), &mut out).unwrap();
         assert_eq!(read(&mut listener, datagram), Ok((at, 0, false)));
+    }
+    // Those of a start that was interrupted, too.
+    for (nonce, at, read_as) in [
+        (2, 0, Ok((0, 0, true))),
+        (1, u32::MAX, Err(DropReason::Late)),
+        (1, 0x8000_0001, Err(DropReason::Late)),
+        (1, 1, Err(DropReason::Late)),
+        (1, 3, Ok((3, 1, true))),
+    ] {
+        let mut publisher = Publisher::new(&CELSIUS, 7, nonce);
+        publisher.header.sequence = at;
+        assert_eq!(read(&mut listener, publisher.emit(&at.to_le_bytes(), &mut out).unwrap()), read_as);
     }
 }
 

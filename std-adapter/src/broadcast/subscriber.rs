@@ -32,9 +32,9 @@ pub struct Heard<T> {
     pub from: SocketAddr,
     /// Counts the sender's messages on this route since its start, modulo 2^32.
     pub sequence: u32,
-    /// How many of its messages before this one have not come.
+    /// How many of its messages between the last one of this start and this have not come.
     pub lost: u32,
-    /// The sender has started anew since its last message.
+    /// The sender has started anew since its last message; again and again, if two devices have the same id.
     pub restarted: bool,
 }
 
