@@ -1,5 +1,5 @@
 //! The application of the example board, without the board: it publishes samples of a sensor, obeys a command, reports
-//! that it did, and answers a request, over whatever line it is connected to.
+//! that it did, and answers requests, over whatever line it is connected to.
 //!
 //! It owns the endpoint and nothing else. Whoever runs it (a board's main loop, or a thread on a PC) moves bytes
 //! between the line and [`App::endpoint`], and calls [`App::poll`] with the time.
@@ -36,6 +36,7 @@ pub use messages::{
 use sensor::Sensor;
 use tieline::driver::Application;
 use tieline::nb;
+use tieline::report::{REPORT_MAX, STATS};
 use tieline::time::Duration;
 use tieline::{
     Config, Endpoint, Event, Incoming, Instant, IntentOptions, InterestOptions, Message, Priority, RequestId,
@@ -46,6 +47,8 @@ use tieline::{
 const RATE_AT_START: u32 = 10;
 /// Bytes of RX for commands, and as many for requests: each takes 1 to 5 bytes and 8 for its place.
 const ROOM: usize = 64;
+/// The same for requests that are empty and rare.
+const ROOM_ASKED: usize = 32;
 
 /// The application.
 #[derive(Debug)]
@@ -62,6 +65,8 @@ pub struct App<S> {
     unreported: Option<RateChanged>,
     /// A request that found no room for its answer yet.
     owed: Option<RequestId>,
+    /// The same, of somebody who asked how we see the line.
+    owed_report: Option<RequestId>,
 }
 
 /// What is declared.
@@ -71,6 +76,7 @@ struct Routes {
     command: RouteId,
     changed: RouteId,
     status: RouteId,
+    line: RouteId,
 }
 
 impl<S> App<S> {
@@ -87,6 +93,7 @@ impl<S> App<S> {
             status: Status::NONE,
             unreported: None,
             owed: None,
+            owed_report: None,
         }
     }
 }
@@ -105,10 +112,13 @@ impl<S: Storage> App<S> {
                 .declare_interest(COMMAND.name(), InterestOptions { window: room, ..Default::default() }),
             self.endpoint.declare_intent(RATE_CHANGED.name(), IntentOptions::reliable()),
             self.endpoint.declare_service(STATUS.name(), ServiceOptions { room, ttl: None }),
+            self.endpoint.declare_service(&STATS, ServiceOptions { room: Some(ROOM_ASKED), ttl: None }),
         );
-        // A storage that is too small for four routes shows as an application that says nothing, and counts.
+        // A storage that is too small for five routes shows as an application that says nothing, and counts.
         self.routes = match declared {
-            (Ok(imu), Ok(command), Ok(changed), Ok(status)) => Some(Routes { imu, command, changed, status }),
+            (Ok(imu), Ok(command), Ok(changed), Ok(status), Ok(line)) => {
+                Some(Routes { imu, command, changed, status, line })
+            }
             _ => {
                 self.status.errors += 1;
                 None
@@ -135,6 +145,7 @@ impl<S: Storage> App<S> {
         if let Some(routes) = self.routes {
             self.obey(routes, now);
             self.answer(routes.status, now);
+            self.tell_of_line(routes.line);
             self.sample(routes.imu, now);
         }
         let wanted = self.routes.is_some_and(|routes| self.endpoint.has_audience(routes.imu));
@@ -217,6 +228,24 @@ impl<S: Storage> App<S> {
             Err(nb::Error::WouldBlock) => self.owed = Some(request),
             Err(nb::Error::Other(_)) => self.status.errors += 1,
             Ok(()) => {}
+        }
+    }
+
+    /// Answers whoever asks how this side sees the line, as `tieline stats` does.
+    fn tell_of_line(&mut self, service: RouteId) {
+        loop {
+            let asked = || self.endpoint.poll_message(Select::Only(service))?.request;
+            let Some(request) = self.owed_report.take().or_else(asked) else { return };
+            let mut bytes = [0; REPORT_MAX];
+            let Ok(report) = self.endpoint.report().emit(&mut bytes) else { return };
+            match self.endpoint.respond(request, tieline::code::OK, report) {
+                Ok(()) => {}
+                Err(nb::Error::WouldBlock) => {
+                    self.owed_report = Some(request);
+                    return;
+                }
+                Err(nb::Error::Other(_)) => self.status.errors += 1,
+            }
         }
     }
 

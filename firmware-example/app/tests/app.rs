@@ -1,5 +1,6 @@
 //! The application over a line without delay: samples, a command, a request.
 
+use tieline::report::{REPORT_MAX, Report, STATS};
 use tieline::time::Duration;
 use tieline::{
     CallOptions, Config, Endpoint, Inline, Instant, IntentOptions, InterestOptions, Link, Message, Outcome,
@@ -128,4 +129,20 @@ fn nobody_listening_is_no_error() {
     let Outcome::Ok(payload) = answer.outcome else { panic!("{answer:?}") };
     let status = Status::decode(payload).unwrap();
     assert_eq!((status.samples, status.dropped, status.errors), (0, 0, 0), "{status:?}");
+}
+
+#[test]
+fn it_tells_how_it_sees_the_line() {
+    let mut bench = Bench::new();
+    bench.run(Duration::from_secs(3));
+    let options = CallOptions { room: REPORT_MAX, ..CallOptions::default() };
+    for _ in 0..3 {
+        bench.pc.request(bench.now, &STATS, &[], options).unwrap();
+        bench.run(Duration::from_millis(100));
+        let answer = bench.pc.poll_answer(Select::Any).unwrap();
+        let Outcome::Ok(payload) = answer.outcome else { panic!("{:?}", answer.outcome) };
+        let report = Report::parse(payload).unwrap();
+        assert!(report.stats.frames_in > 0 && report.rtt.samples > 0, "{report:?}");
+        assert_eq!(report.stats.check_failures, 0);
+    }
 }
