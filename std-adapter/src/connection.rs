@@ -346,6 +346,9 @@ impl From<Stop> for Error {
     }
 }
 
+/// No wait is longer: "never", as an option may say it, is a time that can be reckoned with, too.
+pub(crate) const LONGEST: Duration = Duration::from_secs(10 * 365 * 86_400);
+
 /// A limit that is too far away is none.
 pub(crate) fn deadline(limit: Duration) -> Option<Instant> {
     Instant::now().checked_add(limit)

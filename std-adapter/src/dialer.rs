@@ -10,6 +10,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use crate::address::Address;
+use crate::connection::LONGEST;
 use crate::driver::Shared;
 use crate::engine::Engine;
 use crate::error::{Ended, Error, is_transient};
@@ -243,8 +244,8 @@ pub(crate) struct Backoff {
 impl Backoff {
     pub(crate) fn new(first: Duration, most: Duration) -> Self {
         // Never in a tight loop, whatever the options say.
-        let first = first.max(Duration::from_millis(1));
-        Self { first, most: most.max(first), next: first }
+        let first = first.clamp(Duration::from_millis(1), LONGEST);
+        Self { first, most: most.clamp(first, LONGEST), next: first }
     }
 
     /// How long to wait before the next try.
@@ -272,6 +273,13 @@ pub(crate) fn open_error(address: &Address, error: io::Error) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn never_is_a_wait_too() {
+        let mut backoff = Backoff::new(Duration::MAX, Duration::MAX);
+        let waits = [backoff.next(), backoff.most * BETTER_EVERY];
+        assert!(waits.into_iter().all(|wait| Instant::now().checked_add(wait).is_some()));
+    }
 
     #[test]
     fn waits_double_up_to_a_cap_and_vary_by_a_half() {

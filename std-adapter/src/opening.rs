@@ -8,7 +8,7 @@ use tieline::{Config, Endpoint, Framing};
 
 use crate::address::Address;
 use crate::bell::Bell;
-use crate::connection::{Connection, Inner, Source};
+use crate::connection::{Connection, Inner, LONGEST, Source};
 use crate::dialer::{Backoff, Dialer, open_error};
 use crate::driver::{Shared, Stop};
 use crate::engine::{Engine, Outlook};
@@ -166,7 +166,7 @@ fn open_once(addresses: &[Address], options: Options) -> Result<Connection, Erro
         return Listener::bind(address)?.accept(options);
     }
     let begin = Instant::now();
-    let until = begin + options.timeout.unwrap_or(Options::DIAL_TIMEOUT);
+    let until = begin + options.timeout.unwrap_or(Options::DIAL_TIMEOUT).min(LONGEST);
     let cancel = Cancel::new().map_err(system)?;
     loop {
         let mut failed = None;

@@ -358,7 +358,7 @@ impl Desk {
 impl Guest {
     fn new(name: String, boot: u64, shared: &Arc<Shared>, ping_interval: Duration) -> Self {
         // Twice, for one that is late.
-        Self { name, boot, shared: Arc::downgrade(shared), patience: ping_interval * 2 }
+        Self { name, boot, shared: Arc::downgrade(shared), patience: ping_interval.saturating_mul(2) }
     }
 }
 

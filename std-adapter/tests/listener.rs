@@ -292,3 +292,37 @@ fn who_waits_for_one_peer_keeps_it_and_sends_others_away() {
     drop((one, first));
     assert_threads(before);
 }
+
+#[test]
+fn never_is_a_time_like_others() {
+    let _only = one_at_a_time();
+    let never = |name, policy| Options {
+        name,
+        policy,
+        ping_interval: Duration::MAX,
+        silence: Duration::MAX,
+        timeout: Some(Duration::MAX),
+        resume_for: Duration::MAX,
+        ..Options::default()
+    };
+    let reconnect = Policy::Reconnect { first: Duration::MAX, most: Duration::MAX };
+    for policy in [reconnect, Policy::Once] {
+        let (listener, address, _) = listener();
+        thread::scope(|scope| {
+            let accepted = scope.spawn(|| listener.accept(never("host", policy)).unwrap());
+            let guest = Connection::open(&address, never("guest", policy)).unwrap();
+            assert_eq!(guest.peer().unwrap().name.as_str(), "host");
+            assert_eq!(accepted.join().unwrap().peer().unwrap().name.as_str(), "guest");
+        });
+        // The port is free again.
+        drop(listener);
+        let waiting: Address = format!("{address}?listen").parse().unwrap();
+        thread::scope(|scope| {
+            let opened = scope.spawn(|| Connection::open(&waiting, never("host", policy)).unwrap());
+            // It may not listen yet, and with `never` nothing is tried again.
+            let guest = Connection::open(&address, quick("guest")).unwrap();
+            assert_eq!(guest.peer().unwrap().name.as_str(), "host");
+            assert_eq!(opened.join().unwrap().peer().unwrap().name.as_str(), "guest");
+        });
+    }
+}

@@ -32,7 +32,8 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     let interval = args.interval.max(Duration::from_millis(1));
-    let silence = Options::default().silence.max(interval * 2 + Duration::from_secs(1));
+    let silence =
+        Options::default().silence.max(interval.saturating_mul(2).saturating_add(Duration::from_secs(1)));
     let options = Options { ping_interval: interval, silence, ..Options::default() };
     args.peer.talk(options, |connection| ping(args, connection, silence))
 }
