@@ -112,6 +112,22 @@ impl Connection {
         flushed
     }
 
+    /// Closes the connection at once with a code of the application's own, 16 or above, or one of the protocol's: for an
+    /// application that cannot go on. Unlike [`close`](Self::close) it waits for nothing to be delivered, and does not tell the
+    /// peer what was taken here and was not told yet: its sender learns that those messages are in doubt.
+    pub fn abort(&self, code: u32) {
+        let mut engine = self.shared().lock();
+        if engine.over.is_some() {
+            return;
+        }
+        engine.close(code);
+        self.shared().announce(&mut engine);
+        drop(engine);
+        let until = Instant::now() + LINGER;
+        self.shared().drain(until);
+        self.shared().linger(until);
+    }
+
     /// Whether nothing that was written can be lost on the way.
     fn has_lossless_line(&self) -> bool {
         let engine = self.shared().lock();

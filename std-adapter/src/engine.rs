@@ -239,7 +239,10 @@ impl Engine {
             self.endpoint.close(0);
             self.digest();
         } else if let Some(cause) = cause {
-            self.hint = cause.to_string();
+            // A listener with its one peer sends others away.
+            let is_refused = !self.established && cause.kind() == io::ErrorKind::ConnectionReset;
+            let hint = if is_refused { ": the other side may have another peer already" } else { "" };
+            self.hint = format!("{cause}{hint}");
         }
     }
 

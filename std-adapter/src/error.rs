@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tieline::{
     CloseReason, ConnectError, DeclareError, DecodeError, LostReason, PublishError, RequestError,
-    RespondError, RouteError,
+    RespondError, RouteError, RouteName,
 };
 
 use crate::address::{Address, AddressError, Carrier, To, Udp};
@@ -35,6 +35,13 @@ pub enum Error {
         waited: Duration,
         /// What was last seen of it.
         last: String,
+    },
+    /// Nobody wants the messages of a route, so far.
+    NoAudience {
+        /// The route.
+        route: &'static RouteName,
+        /// How long it was waited for.
+        waited: Duration,
     },
     /// The options make an endpoint that cannot work.
     Options(ConnectError),
@@ -72,7 +79,7 @@ impl Error {
     pub fn is_transient(&self) -> bool {
         match self {
             Self::Open { cause, .. } | Self::Send { cause, .. } => is_transient(cause),
-            Self::NoPeer { .. } | Self::TimedOut | Self::Undelivered { .. } => true,
+            Self::NoPeer { .. } | Self::NoAudience { .. } | Self::TimedOut | Self::Undelivered { .. } => true,
             Self::Ended(ended) => ended.is_transient(),
             Self::Publish(error) => matches!(error, PublishError::NoAudience | PublishError::Disconnected),
             Self::Address(_) | Self::Route(_) | Self::Options(_) | Self::System(_) => false,
@@ -106,6 +113,10 @@ impl fmt::Display for Error {
                 }
                 write!(f, " within {:.1} s", waited.as_secs_f64())?;
                 if last.is_empty() { Ok(()) } else { write!(f, ": {last}") }
+            }
+            Self::NoAudience { route, waited } => {
+                let waited = waited.as_secs_f64();
+                write!(f, "the peer has not asked for {route} within {waited:.1} s: does it read that route?")
             }
             Self::Options(error) => error.fmt(f),
             Self::System(error) => write!(f, "the system refused what a connection needs: {error}"),

@@ -48,6 +48,20 @@ impl Connection {
         Self::open_any(std::slice::from_ref(address), options)
     }
 
+    /// As [`open`](Self::open), and tells `note` once, after `patience`, if there is no session by then: with the
+    /// [`Error::NoPeer`] that giving up would return, for people who would wonder. With [`Policy::Once`] nothing is told.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn open_noting(
+        address: &Address,
+        options: Options,
+        patience: Duration,
+        note: impl FnOnce(&Error),
+    ) -> Result<Self, Error> {
+        Self::open_with(std::slice::from_ref(address), options, Some((patience, note)))
+    }
+
     /// As [`open`](Self::open), with several ways to one peer, the best one first: a board's UART and its network, say. The
     /// session goes on over the next one when the line is lost or silent, and comes back to a better one when somebody answers
     /// there again, which is asked every 5 times [`Policy::Reconnect::most`](Policy).
@@ -58,6 +72,14 @@ impl Connection {
     /// # Errors
     /// As [`open`](Self::open); an address that listens stands alone.
     pub fn open_any(addresses: &[Address], options: Options) -> Result<Self, Error> {
+        Self::open_with(addresses, options, None::<(Duration, fn(&Error))>)
+    }
+
+    fn open_with(
+        addresses: &[Address],
+        options: Options,
+        noted: Option<(Duration, impl FnOnce(&Error))>,
+    ) -> Result<Self, Error> {
         let (address, others) = addresses.split_first().ok_or_else(|| {
             system(io::Error::new(io::ErrorKind::InvalidInput, "there is no address to open"))
         })?;
@@ -75,15 +97,30 @@ impl Connection {
             (Origin::Dialed { addresses: addresses.to_vec(), backoff }, Some(limit))
         };
         let connection = begin(origin, options)?;
-        let until = limit.and_then(crate::connection::deadline);
-        match connection.wait_established(until) {
-            Ok(()) => Ok(connection),
-            Err(Error::NoPeer { waited, last, .. }) => {
-                Err(Error::NoPeer { address: Some(address.clone()), waited, last })
+        let begin = Instant::now();
+        let wait = |limit: Option<Duration>| {
+            let until = limit.and_then(|limit| begin.checked_add(limit));
+            connection.wait_established(until).map_err(|error| match error {
+                Error::NoPeer { last, .. } => {
+                    Error::NoPeer { address: Some(address.clone()), waited: begin.elapsed(), last }
+                }
+                Error::Ended(Ended::Unreachable { address, cause }) => Error::Open { address, cause },
+                error => error,
+            })
+        };
+        if let Some((patience, note)) = noted
+            && limit.is_none_or(|limit| limit > patience)
+        {
+            match wait(Some(patience)) {
+                Err(error @ Error::NoPeer { .. }) => note(&error),
+                other => {
+                    other?;
+                    return Ok(connection);
+                }
             }
-            Err(Error::Ended(Ended::Unreachable { address, cause })) => Err(Error::Open { address, cause }),
-            Err(error) => Err(error),
         }
+        wait(limit)?;
+        Ok(connection)
     }
 
     /// Two connections of this process that are each other's peer. When one ends, so does the other.
@@ -147,7 +184,7 @@ impl Connection {
                 let last = if !engine.hint.is_empty() || engine.line.is_none() {
                     engine.hint.clone()
                 } else if engine.endpoint.stats().bytes_in == 0 {
-                    "the line is open, but not one byte came: does the peer run, and are its lines the right way round?"
+                    "the line is open, but not one byte came: does the peer run, are its lines the right way round, or has it another peer already?"
                         .to_owned()
                 } else {
                     "something came, but no answer to the greeting".to_owned()

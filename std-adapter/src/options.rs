@@ -15,6 +15,7 @@ pub struct Options {
     /// Shown to the peer's people; cut to 16 bytes. Need not be unique.
     pub name: &'static str,
     /// How long to wait for the peer. None: 10 s for an address that is dialled, without end for one that listens.
+    /// `Some(Duration::MAX)`: without end.
     pub timeout: Option<Duration>,
     /// What happens when the line or the peer is lost.
     pub policy: Policy,

@@ -141,6 +141,20 @@ fn requests_cross_a_serial_line() {
     server.join().unwrap().unwrap();
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn a_port_without_a_dtr_line_is_said_at_once() {
+    let line = line(115_200);
+    for level in ["on", "off"] {
+        let address: Address = format!("{}&dtr={level}", line.device).parse().unwrap();
+        let begin = Instant::now();
+        let error = Connection::open(&address, Options::default()).unwrap_err();
+        assert!(matches!(error, Error::Open { .. }) && !error.is_transient(), "{error:?}");
+        assert!(error.to_string().contains("has no DTR line: leave dtr= away"), "{error}");
+        assert!(begin.elapsed() < Options::DIAL_TIMEOUT / 2, "{:?}", begin.elapsed());
+    }
+}
+
 #[test]
 fn a_port_is_opened_by_one_program_at_a_time() {
     let (_pc, _board, line) = connected(921_600);

@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tieline::nb;
 use tieline::{
@@ -14,6 +14,7 @@ use tieline::{
 
 use super::Held;
 use crate::connection::{Inner, deadline};
+use crate::driver::Stop;
 use crate::engine::{Engine, PUBLISHER};
 use crate::error::Error;
 
@@ -112,16 +113,19 @@ impl RawPublisher {
     /// Waits until the peer wants messages of this route.
     ///
     /// # Errors
-    /// [`Error::TimedOut`], [`Error::Ended`], or [`Error::Publish`] when the two sides disagree about the route.
+    /// [`Error::NoAudience`], [`Error::Ended`], or [`Error::Publish`] when the two sides disagree about the route.
     pub fn wait_audience(&self, limit: Duration) -> Result<(), Error> {
-        let id = self.held.id;
+        let (id, begin) = (self.held.id, Instant::now());
         let found = self.held.inner.shared.wait(deadline(limit), |engine| {
             if engine.endpoint.is_conflicting(id) {
                 return Some(Err(Error::Publish(PublishError::RouteConflict)));
             }
             engine.endpoint.has_audience(id).then_some(Ok(()))
         });
-        found?
+        found.unwrap_or_else(|stop| match stop {
+            Stop::TimedOut => Err(Error::NoAudience { route: self.held.name, waited: begin.elapsed() }),
+            ended @ Stop::Ended(_) => Err(ended.into()),
+        })
     }
 
     /// Whether the peer wants messages of this route now.
@@ -329,7 +333,7 @@ impl<T: Message> Publisher<T> {
     /// Waits until the peer wants messages of this route.
     ///
     /// # Errors
-    /// [`Error::TimedOut`], [`Error::Ended`], or [`Error::Publish`] when the two sides disagree about the route.
+    /// [`Error::NoAudience`], [`Error::Ended`], or [`Error::Publish`] when the two sides disagree about the route.
     pub fn wait_audience(&self, limit: Duration) -> Result<(), Error> {
         self.raw.wait_audience(limit)
     }

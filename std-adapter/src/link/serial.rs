@@ -38,7 +38,7 @@ impl Port {
         let opened = serialport::new(path, baud).flow_control(flow).open_native();
         let mut settings = opened.map_err(|error| explain(path, describe(error)))?;
         if let Some(level) = wires.dtr.filter(|dtr| *dtr != Dtr::Keep).map(|dtr| dtr == Dtr::On) {
-            settings.write_data_terminal_ready(level).map_err(describe)?;
+            settings.write_data_terminal_ready(level).map_err(no_dtr)?;
             if !wires.rtscts {
                 settings.write_request_to_send(level).map_err(describe)?;
             }
@@ -95,6 +95,16 @@ fn explain(path: &str, error: io::Error) -> io::Error {
         }
         _ => error,
     }
+}
+
+/// An error of setting DTR: a port that has no such line (a pseudo-terminal, say) never will have one.
+fn no_dtr(error: serialport::Error) -> io::Error {
+    // ENOTTY as `serialport` tells it, which keeps the text only.
+    if error.description == "Not a typewriter" {
+        let text = "this port has no DTR line: leave dtr= away";
+        return io::Error::new(io::ErrorKind::Unsupported, text);
+    }
+    describe(error)
 }
 
 fn describe(error: serialport::Error) -> io::Error {
