@@ -69,6 +69,11 @@ pub(crate) fn millis(span: Duration) -> String {
     if ms < 10.0 { format!("{ms:.3} ms") } else { format!("{ms:.1} ms") }
 }
 
+/// Milliseconds as a number of JSON, to a microsecond.
+pub(crate) fn json_millis(span: Duration) -> f64 {
+    (span.as_secs_f64() * 1e6).round() / 1e3
+}
+
 /// A count with its noun.
 pub(crate) fn count(n: u64, noun: &str) -> String {
     let plural = if n == 1 { "" } else { "s" };
@@ -101,6 +106,7 @@ mod tests {
     fn numbers_are_readable() {
         assert_eq!(millis(Duration::from_micros(123)), "0.123 ms");
         assert_eq!(millis(Duration::from_micros(12_345)), "12.3 ms");
+        assert_eq!(json_millis(Duration::from_nanos(71_004)).to_string(), "0.071");
         assert_eq!((count(1, "line"), count(0, "line")), ("1 line".to_owned(), "0 lines".to_owned()));
     }
 }

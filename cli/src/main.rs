@@ -1,7 +1,8 @@
 //! `tieline`: watch, feed and question whatever speaks Tieline.
 //!
 //! Payloads go to standard output, everything else to standard error. Exit status: 0 done, 1 something went wrong
-//! (and the last line says what), 2 wrong usage, 130 interrupted before it was done.
+//! (and the last line says what), 2 wrong usage, 130 interrupted before it was done
+//! (what goes on until Ctrl-C, as `demo` and `sub` without `--count` do, is done by then: 0).
 #![forbid(unsafe_code)]
 
 mod commands;
@@ -17,15 +18,27 @@ use std::time::Duration;
 
 use anyhow::Result;
 use clap::{CommandFactory, Parser, Subcommand};
-use tieline_std::{Address, Connection, Options, RouteName};
+use tieline_std::{Address, Connection, Error, Options, RouteName};
+
+/// Every address that works, for the help of the program and of each command that takes one.
+const ADDRESSES: &str = "\
+Addresses:
+  tcp://HOST:PORT              dial; with ?listen wait there for one peer
+  tcp://HOST:PORT?framing=serial
+                               a serial line carried over TCP; &baud=N keeps to its rate
+  udp://HOST:PORT              the peer there; ?listen waits; ?mtu=N where packets of another size go undivided
+  udp://GROUP:PORT?multicast   whoever listens (pub and sub); &interface=eth0, &hops=N
+  udp://HOST:PORT?broadcast    the same, in a whole network
+  unix:///PATH                 a Unix socket; with ?listen wait there for one peer
+  serial:///dev/ttyUSB0        a serial port; ?baud=N [115200], ?flow=rtscts, ?dtr=on|off|keep
+  serial://?usb=VID:PID        the port of that USB device, whatever its number; VID:PID:SERIAL tells equal ones apart
+Several options are joined by &, and quoted for the shell: 'serial:///dev/ttyUSB0?baud=921600&dtr=keep'";
 
 /// Typed, named messages between this PC and a board (or another program).
 ///
-/// An ADDRESS is tcp://HOST:PORT or udp://HOST:PORT (dials), the same with ?listen (waits for a peer), or
-/// serial:///dev/ttyUSB0?baud=921600; udp://GROUP:PORT?multicast reaches whoever listens; framing=serial on a tcp address means a serial line carried over TCP.
-/// A ROUTE is Type@path, as in ImuSample@sensors.imu.
+/// A ROUTE is Type@path, as in ImuSample@sensors.imu. ADDRESSes are told at the end.
 #[derive(Debug, Parser)]
-#[command(name = "tieline", version, about, arg_required_else_help = true)]
+#[command(name = "tieline", version, about, arg_required_else_help = true, after_long_help = ADDRESSES)]
 struct Cli {
     /// Tell on standard error what becomes of the connection; -vv says how it is looked for, -vvv every read and write
     #[arg(short, long, action = clap::ArgAction::Count, global = true)]
@@ -103,13 +116,17 @@ fn is_closed_output(error: &anyhow::Error) -> bool {
     error.downcast_ref::<std::io::Error>().is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe)
 }
 
+/// After that long without a session, people are told what is waited for.
+const WONDER: Duration = Duration::from_secs(1);
+
 /// Where the peer is and how long it is waited for.
 #[derive(Debug, clap::Args)]
+#[command(after_long_help = ADDRESSES)]
 struct Peer {
-    /// Where the peer is: tcp://HOST:PORT, tcp://HOST:PORT?listen or serial:///DEVICE?baud=N
+    /// Where the peer is, as in tcp://HOST:PORT, with ?listen to wait for it, or serial:///DEVICE?baud=N (all: --help)
     address: Address,
-    /// Seconds to wait for the peer [default: 10; without end for an address with ?listen]
-    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    /// Seconds to wait for the peer, or `forever` [default: 10; forever for an address with ?listen]
+    #[arg(long, value_name = "SECONDS", value_parser = patience)]
     timeout: Option<Duration>,
 }
 
@@ -118,7 +135,13 @@ impl Peer {
     fn talk(&self, options: Options, talk: impl FnOnce(&Connection) -> Result<ExitCode>) -> Result<ExitCode> {
         let name = if options.name.is_empty() { "tieline" } else { options.name };
         let options = Options { name, timeout: self.timeout, ..options };
-        let connection = Connection::open(&self.address, options)?;
+        // Whoever listens waits by design; one who dials wonders.
+        let connection = if self.address.listens() {
+            Connection::open(&self.address, options)?
+        } else {
+            let note = |error: &Error| terminal::note(format_args!("{error}; still waiting"));
+            Connection::open_noting(&self.address, options, WONDER, note)?
+        };
         interrupt::closes(&connection);
         let done = talk(&connection);
         // Whether everything is delivered is for the talk to find out; this only tells the peer.
@@ -135,6 +158,14 @@ impl Peer {
             None => Options::DIAL_TIMEOUT,
         }
     }
+}
+
+/// A number of seconds, or without end.
+fn patience(text: &str) -> Result<Duration, String> {
+    if text == "forever" {
+        return Ok(Duration::MAX);
+    }
+    seconds(text).map_err(|error| format!("{error}, or `forever`"))
 }
 
 fn seconds(text: &str) -> Result<Duration, String> {

@@ -117,6 +117,23 @@ fn a_socket_file_goes_with_whoever_listened_there() {
     assert!(!path.exists(), "the socket file is left behind");
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn an_output_that_fails_fails_the_publisher_too() {
+    let (dial, listen) = addresses();
+    let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+    let sub = tieline(&["sub", &listen, "Line@bench.in"]).stdout(full).spawn().unwrap();
+    let mut publish =
+        tieline(&["pub", "--reliable", &dial, "Line@bench.in"]).stdin(Stdio::piped()).spawn().unwrap();
+    feed(&mut publish, seq(10));
+    let publish = thread::spawn(move || finish(publish));
+    let sub = finish(sub);
+    assert_eq!(sub.status.code(), Some(1), "{}", stderr(&sub));
+    let publish = publish.join().unwrap();
+    assert_eq!(publish.status.code(), Some(1), "{}", stderr(&publish));
+    assert!(stderr(&publish).contains("in doubt"), "{}", stderr(&publish));
+}
+
 #[test]
 fn a_subscriber_that_is_killed_fails_the_publisher_and_says_how_far_it_came() {
     let (dial, listen) = addresses();
@@ -341,6 +358,52 @@ fn nobody_there_is_said_in_time() {
 }
 
 #[test]
+fn what_is_dialled_in_vain_is_said_while_it_is_waited_for() {
+    let output =
+        finish(tieline(&["sub", "serial:///dev/none", "Line@a", "--timeout", "1.5"]).spawn().unwrap());
+    assert_eq!(output.status.code(), Some(1));
+    let said = stderr(&output);
+    let lines: Vec<_> = said.lines().collect();
+    assert_eq!(lines.len(), 2, "{said}");
+    assert!(lines[0].contains("/dev/none within 1.0 s: ") && lines[0].ends_with("; still waiting"), "{said}");
+    assert!(lines[1].contains("within 1.5 s"), "{said}");
+
+    // For ever, and until it comes.
+    let (dial, listen) = addresses();
+    let sub = ["sub", &dial, "Line@a", "--timeout", "forever", "--count", "1"];
+    let mut sub = tieline(&sub).spawn().unwrap();
+    let mut said = BufReader::new(sub.stderr.take().unwrap()).lines();
+    assert!(said.next().unwrap().unwrap().ends_with("; still waiting"));
+    let mut publish =
+        tieline(&["pub", "--reliable", &listen, "Line@a"]).stdin(Stdio::piped()).spawn().unwrap();
+    feed(&mut publish, seq(1));
+    assert_success("pub", &finish(publish));
+    assert_success("sub", &finish(sub));
+}
+
+#[test]
+fn every_address_is_in_the_help_of_every_command_that_takes_one() {
+    for command in [
+        None,
+        Some("demo"),
+        Some("pub"),
+        Some("sub"),
+        Some("call"),
+        Some("ping"),
+        Some("stats"),
+        Some("routes"),
+    ] {
+        let args: Vec<_> = command.into_iter().chain(["--help"]).collect();
+        let output = finish(tieline(&args).spawn().unwrap());
+        let help = String::from_utf8_lossy(&output.stdout).into_owned();
+        for part in ["tcp://", "unix://", "udp://", "?usb=", "flow=", "dtr=", "mtu=", "multicast", "framing="]
+        {
+            assert!(help.contains(part), "{args:?}: {part} is missing: {help}");
+        }
+    }
+}
+
+#[test]
 fn wrong_usage_is_explained() {
     for (args, said) in [
         (["sub", "tcp://host", "Line@a"].as_slice(), "the port is missing"),
@@ -349,6 +412,8 @@ fn wrong_usage_is_explained() {
         (&["sub", "tcp://host:1", "Li ne@a"], "the type of a route is"),
         (&["pub", "tcp://host:1", "Line@a..b"], "the path of a route is"),
         (&["pub", "tcp://host:1", "Line@a", "--timeout", "soon"], "a number of seconds"),
+        (&["pub", "tcp://host:1", "Line@a", "--timeout", "soon"], "or `forever`"),
+        (&["call", "tcp://host:1", "Line@a", "zz", "--hex"], "hexadecimal digits"),
         (&["sub", "tcp://host:1", "Line@a", "--format", "xml"], "text, hex, json"),
         (&["call", "tcp://host:1", "Line@a"], "PAYLOAD"),
         (&["frobnicate"], "frobnicate"),

@@ -5,10 +5,12 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, anyhow};
+use clap::CommandFactory;
+use clap::error::ErrorKind;
 use tieline_std::{CallError, Options, RawCaller, RouteName};
 
 use crate::format::{self, Format};
-use crate::{Peer, route};
+use crate::{Cli, Peer, route};
 
 /// A peer that has just started may not have declared its service yet.
 const AGAIN: Duration = Duration::from_millis(50);
@@ -37,7 +39,15 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args) -> Result<ExitCode> {
-    let payload = if args.hex { from_hex(&args.payload)? } else { args.payload.clone().into_bytes() };
+    let payload = if args.hex {
+        match from_hex(&args.payload) {
+            Ok(payload) => payload,
+            // Only together do the two arguments tell; the status is that of wrong usage.
+            Err(error) => Cli::command().error(ErrorKind::ValueValidation, error).exit(),
+        }
+    } else {
+        args.payload.clone().into_bytes()
+    };
     args.peer.talk(Options::default(), |connection| {
         let caller = connection.raw_caller(args.route).with_room(ROOM);
         let answer = ask(&caller, &payload, args.peer.patience());

@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use tieline_std::{Connection, Error, Options, RttStats};
 
 use super::stats;
-use crate::format::{count, json, millis};
+use crate::format::{count, json, json_millis, millis};
 use crate::terminal::note;
 use crate::{Peer, interrupt, outage, seconds};
 
@@ -82,7 +82,7 @@ fn measure(args: &Args, connection: &Connection, limit: Duration) -> Result<()> 
         shown += 1;
         let mut out = io::stdout().lock();
         if args.json {
-            writeln!(out, "{{\"ping\":{shown},\"ms\":{}}}", ms(rtt.last))?;
+            writeln!(out, "{{\"ping\":{shown},\"ms\":{}}}", json_millis(rtt.last))?;
         } else {
             writeln!(out, "{shown}: {}", millis(rtt.last))?;
         }
@@ -93,7 +93,7 @@ fn measure(args: &Args, connection: &Connection, limit: Duration) -> Result<()> 
 fn summary(args: &Args, name: &str, rtt: &RttStats) -> io::Result<()> {
     let RttStats { samples, min, mean, p50, p99, jitter, .. } = *rtt;
     if args.json {
-        let [min, mean, p50, p99, jitter] = [min, mean, p50, p99, jitter].map(ms);
+        let [min, mean, p50, p99, jitter] = [min, mean, p50, p99, jitter].map(json_millis);
         return writeln!(
             io::stdout(),
             "{{\"peer\":{},\"pings\":{samples},\"min_ms\":{min},\"mean_ms\":{mean},\"p50_ms\":{p50},\"p99_ms\":{p99},\
@@ -107,8 +107,4 @@ fn summary(args: &Args, name: &str, rtt: &RttStats) -> io::Result<()> {
         count(samples.into(), "round trip")
     ));
     Ok(())
-}
-
-fn ms(span: Duration) -> f64 {
-    span.as_secs_f64() * 1000.0
 }

@@ -61,14 +61,7 @@ fn publish(args: &Args, connection: &Connection) -> Result<ExitCode> {
     let quality = if args.reliable { IntentOptions::reliable() } else { IntentOptions::best_effort() };
     let publisher = connection.raw_publisher(args.route, quality)?.with_timeout(LOOK);
     let patience = args.peer.patience();
-    publisher.wait_audience(patience).map_err(|error| match error {
-        Error::TimedOut => anyhow!(
-            "the peer is there, but has not asked for {} within {} s: does it read that route?",
-            args.route,
-            patience.as_secs_f64()
-        ),
-        error => error.into(),
-    })?;
+    publisher.wait_audience(patience)?;
 
     let mut talk = Talk {
         connection,
@@ -177,9 +170,9 @@ impl Talk<'_> {
             // unless it has just begun anew.
             let patience = if self.watch.lost > 0 { self.patience } else { LOOK };
             match self.publisher.wait_audience(LOOK) {
-                Err(Error::TimedOut) if self.connection.peer().is_none() => {}
-                Err(Error::TimedOut) if begin.elapsed() < patience => {}
-                Err(Error::TimedOut) => bail!(Error::Publish(PublishError::NoAudience)),
+                Err(Error::NoAudience { .. }) if self.connection.peer().is_none() => {}
+                Err(Error::NoAudience { .. }) if begin.elapsed() < patience => {}
+                Err(Error::NoAudience { .. }) => bail!(Error::Publish(PublishError::NoAudience)),
                 other => other?,
             }
             self.look()?;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::Result;
 use tieline_std::{CallError, Connection, Options, Report};
 
-use crate::format::{count, json, millis};
+use crate::format::{count, json, json_millis, millis};
 use crate::terminal::note;
 use crate::{Peer, interrupt, seconds};
 
@@ -111,8 +111,7 @@ fn times(report: &Report) -> [(&'static str, &'static str, Duration); 5] {
 
 fn object(report: &Report) -> String {
     let numbers = rows(report).into_iter().map(|(key, _, number)| format!("\"{key}\":{number}"));
-    let times =
-        times(report).into_iter().map(|(key, _, span)| format!("\"{key}\":{}", span.as_secs_f64() * 1000.0));
+    let times = times(report).into_iter().map(|(key, _, span)| format!("\"{key}\":{}", json_millis(span)));
     format!("{{{}}}", numbers.chain(times).collect::<Vec<_>>().join(","))
 }
 

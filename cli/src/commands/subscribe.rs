@@ -14,6 +14,8 @@ use crate::{Peer, interrupt, outage, route};
 
 /// How long the end may take: the peer is told what was taken.
 const CLOSE_LIMIT: Duration = Duration::from_secs(5);
+/// What the peer is told when our output fails: a code of the application's own.
+const OUTPUT_FAILED: u32 = 16;
 /// While nothing comes we look that often why.
 const LOOK: Duration = Duration::from_millis(200);
 /// After that long without a publisher we say so.
@@ -22,7 +24,9 @@ const HINT: Duration = Duration::from_secs(3);
 /// Write the messages of a route to standard output, one a line
 ///
 /// Ends after --count messages, or when the peer closes the connection. A peer that is lost is waited for, and so is one that
-/// starts anew: standard error says so. An address with ?multicast or ?broadcast is that of whoever sends to all.
+/// starts anew: standard error says so. When the output fails (a full disk) the end is an error here and, for reliable messages
+/// that were not written, at the publisher; yet what has waited for more than 20 ms in an output that takes nothing, or has come
+/// ahead of it by up to 64 KiB, counts as taken there. An address with ?multicast or ?broadcast is that of whoever sends to all.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     #[command(flatten)]
@@ -145,8 +149,14 @@ fn note_losses(connection: &Connection) {
 
 /// Tells the peer what was taken, and decides how it went.
 fn end(args: &Args, connection: &Connection, seen: u64, written: Result<()>) -> Result<ExitCode> {
-    // Its own failures do not concern a reader.
-    let _ = connection.close(CLOSE_LIMIT);
+    match &written {
+        // What was not written must not count as taken.
+        Err(error) if error.is::<io::Error>() && !crate::is_closed_output(error) => {
+            connection.abort(OUTPUT_FAILED);
+        }
+        // Its own failures do not concern a reader.
+        _ => drop(connection.close(CLOSE_LIMIT)),
+    }
     // Whoever reads no more (`| head`) does not miss what it did not wait for.
     if !written.as_ref().is_err_and(anyhow::Error::is::<io::Error>) {
         note_losses(connection);

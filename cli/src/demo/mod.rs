@@ -23,6 +23,7 @@ use show::Show;
 /// itself. It is any board that runs the example application (firmware-example/app), at --board; without, that
 /// application runs on this host behind a real pseudo-terminal (or TCP where there is none).
 #[derive(Debug, clap::Args)]
+#[command(after_long_help = crate::ADDRESSES)]
 pub(crate) struct Args {
     /// The board: serial:///dev/ttyUSB0?baud=115200, or another address [default: a simulated one]
     #[arg(long, value_name = "ADDRESS")]

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use tieline_app::{COMMAND, IMU, ImuSample, STATUS, SetRate, Status};
 use tieline_std::{Event, LostReason, RttStats, Stats};
 
-use crate::format::{count, json, millis};
+use crate::format::{count, json, json_millis, millis};
 use crate::terminal::{BOLD, DIM, GOOD, note};
 
 /// The line on a terminal is renewed that often, and a new one begun that often.
@@ -78,7 +78,7 @@ impl Show {
                 "{{\"route\":{},\"number\":{number},\"micros\":{micros},\"acceleration\":[{x},{y},{z}],\
                  \"temperature\":{temperature},\"rtt_ms\":{}}}",
                 json(&IMU.name().to_string()),
-                rtt.as_secs_f64() * 1000.0
+                json_millis(rtt)
             );
         }
         let is_due = |last: Option<Instant>, span| last.is_none_or(|at| now.duration_since(at) >= span);
@@ -232,9 +232,9 @@ impl Show {
                  \"events\":[{}],\"rtt_min_ms\":{},\"rtt_mean_ms\":{},\"rtt_p99_ms\":{},\
                  \"bytes_in\":{bytes_in},\"bytes_out\":{bytes_out},\"bad_frames\":{bad}}}",
                 told.join(","),
-                rtt.min.as_secs_f64() * 1000.0,
-                rtt.mean.as_secs_f64() * 1000.0,
-                rtt.p99.as_secs_f64() * 1000.0,
+                json_millis(rtt.min),
+                json_millis(rtt.mean),
+                json_millis(rtt.p99),
             );
         }
         let [min, mean, p99] = [rtt.min, rtt.mean, rtt.p99].map(millis);
@@ -244,7 +244,7 @@ impl Show {
              round trip  min {min}, mean {mean}, 99 % within {p99}\n\
              line        in {bytes_in} bytes, {frames_in} frames; out {bytes_out} bytes, {frames_out} frames; {bad} bad\n\
              {DIM}next: `cargo install --path cli`, then `tieline sub --help`;\n\
-             on your own board: firmware-example/app{DIM:#}",
+             on your own board: docs/boards.md{DIM:#}",
             count(restarts.into(), "restart"),
         ));
         Ok(())
