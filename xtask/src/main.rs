@@ -27,7 +27,11 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 #[derive(Parser)]
-#[command(name = "cargo xtask", about = "Tests, demo, fuzzing, soak test and figures of this repository")]
+#[command(
+    name = "cargo xtask",
+    bin_name = "cargo xtask",
+    about = "Tests, demo, fuzzing, soak test and figures of this repository"
+)]
 struct Cli {
     #[command(subcommand)]
     command: Chore,

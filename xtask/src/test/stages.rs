@@ -135,9 +135,16 @@ fn format() -> Result<()> {
         checks.push(vec!["fmt", "--manifest-path", fuzz, "--check"]);
     }
     for check in checks {
-        process::run(&mut cargo(&check)?).context("`cargo fmt --all` repairs the format")?;
+        let repair = repair_of(&check);
+        process::run(&mut cargo(&check)?).with_context(|| format!("`{repair}` repairs the format"))?;
     }
     Ok(())
+}
+
+/// The command that repairs what a check has found.
+fn repair_of(check: &[&str]) -> String {
+    let repair: Vec<_> = check.iter().copied().filter(|argument| *argument != "--check").collect();
+    format!("cargo {}", repair.join(" "))
 }
 
 fn clippy() -> Result<()> {
@@ -214,4 +221,15 @@ fn board_command(mut cargo: Command, features: &[&str]) -> Result<Command> {
         .env("RUSTFLAGS", "-D warnings")
         .env("CARGO_TARGET_DIR", workspace::target_dir()?.join("board"));
     Ok(cargo)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_advice_repairs_what_the_check_has_found() {
+        let check = ["fmt", "--all", "--manifest-path", "firmware-example/Cargo.toml", "--check"];
+        assert_eq!(repair_of(&check), "cargo fmt --all --manifest-path firmware-example/Cargo.toml");
+    }
 }
