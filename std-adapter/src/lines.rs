@@ -52,6 +52,12 @@ impl Shared {
         engine.line.is_some() && engine.in_vain_at.is_none_or(|at| at > Instant::now())
     }
 
+    /// Whether there is a session, with a line or without, whose peer has another name than that.
+    pub(crate) fn is_with_another(&self, name: &str) -> bool {
+        let engine = self.lock();
+        engine.in_session && engine.endpoint.peer().is_some_and(|peer| peer.name.as_str() != name)
+    }
+
     /// Since when it has no line.
     pub(crate) fn without_line(&self) -> Option<Instant> {
         let engine = self.lock();

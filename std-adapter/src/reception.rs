@@ -2,7 +2,8 @@
 //!
 //! A peer is known by its name, and by the boot part of its nonce, which is new at each start. Whoever comes with a boot
 //! part that is known is the same peer on another line. Whoever comes with a name that is known has started anew, or only
-//! has the same name as one that is there: which of the two shows by whether that one is still heard.
+//! has the same name as one that is there: which of the two shows by whether that one is still heard. Where one session is
+//! for whoever comes, it is kept for whom it is with: others are sent away until it is over.
 //!
 //! Invariant: one thread, a bounded number of strangers and a bounded number of bytes of each; nobody waits for anybody
 //! else. No session is opened here.
@@ -41,6 +42,8 @@ const LOOK: Duration = Duration::from_millis(20);
 const PAUSE: Duration = Duration::from_millis(100);
 /// Connections that are taken at once before others are looked at.
 const AT_ONCE: usize = 64;
+
+const ANOTHER: &str = "another peer came, and there is a session with one already";
 
 /// Who has come and said HELLO.
 #[derive(Debug)]
@@ -236,7 +239,7 @@ impl Desk {
         if let Some((name, boot)) = &stranger.hello {
             return match self.where_to(name, *boot, stranger.came) {
                 Place::Unclear => Verdict::Stays,
-                Place::New if self.single => Verdict::SentAway("another peer came, and one is here already"),
+                Place::New if self.single => Verdict::SentAway(ANOTHER),
                 Place::New | Place::Session(_) => Verdict::Placed,
             };
         }
@@ -258,6 +261,10 @@ impl Desk {
         let guests = || state.guests.iter().filter_map(|guest| Some((guest, guest.shared.upgrade()?)));
         if let Some((_, shared)) = guests().find(|(guest, _)| guest.boot == boot && guest.boot != 0) {
             return Place::Session(shared);
+        }
+        // What has the name that the session's peer has may be that peer, started anew; what has another one is not.
+        if self.single && guests().any(|(_, shared)| shared.is_with_another(name)) {
+            return Place::New;
         }
         // Those without a name are told apart by their boot parts alone.
         let namesakes =
@@ -287,6 +294,7 @@ impl Desk {
                 // The options were good for the line before.
                 let _ = shared.attach(stranger.line, &stranger.heard, false);
             }
+            Place::New | Place::Unclear if self.single => self.note(ANOTHER),
             Place::New | Place::Unclear => {
                 let visitor = Visitor { line: stranger.line, heard: stranger.heard, name, boot };
                 let mut state = self.state();

@@ -326,3 +326,48 @@ fn never_is_a_time_like_others() {
         });
     }
 }
+
+/// Somebody who waits for one peer, at a port, and that peer, which comes through a gate.
+fn one_and_its_peer(options: impl Fn(&'static str) -> Options) -> (Connection, Connection, Gate, Address) {
+    let port = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port();
+    let listens = options("one");
+    let opens =
+        thread::spawn(move || Connection::open(&Address::tcp_listen("127.0.0.1", port), listens).unwrap());
+    let gate = Gate::new(&format!("127.0.0.1:{port}")).unwrap();
+    let peer = Connection::open(&through(&gate), options("board")).unwrap();
+    (opens.join().unwrap(), peer, gate, Address::tcp("127.0.0.1", port))
+}
+
+#[test]
+fn a_session_whose_peer_is_away_is_kept_for_it_whoever_else_comes() {
+    let _story = one_at_a_time();
+    let (one, peer, gate, address) = one_and_its_peer(quick);
+    let events = one.events();
+    gate.shut(true);
+    gate.cut();
+    while !matches!(events.recv_timeout(LONG).unwrap(), Event::Degraded) {}
+    let options = Options { timeout: Some(Duration::from_millis(600)), ..quick("guest") };
+    let error = Connection::open(&address, options).unwrap_err();
+    assert!(matches!(error, Error::NoPeer { .. }), "{error}");
+    gate.shut(false);
+    loop {
+        match events.recv_timeout(LONG).unwrap() {
+            Event::Established { peer, resumed } => break assert!(resumed && peer == "board", "{peer}"),
+            event => assert!(!matches!(event, Event::Lost(_) | Event::Ended(_)), "{event:?}"),
+        }
+    }
+    peer.peer_report(LONG).unwrap();
+    assert!(one.ended().is_none() && peer.ended().is_none());
+}
+
+#[test]
+fn once_the_session_is_over_another_peer_is_taken() {
+    let _story = one_at_a_time();
+    let briefly = |name| Options { resume_for: Duration::from_millis(300), ..quick(name) };
+    let (one, _peer, gate, address) = one_and_its_peer(briefly);
+    gate.shut(true);
+    gate.cut();
+    let guest = Connection::open(&address, briefly("guest")).unwrap();
+    guest.peer_report(LONG).unwrap();
+    assert_eq!(one.peer().unwrap().name, "guest");
+}
