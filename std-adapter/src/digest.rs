@@ -121,7 +121,8 @@ impl Engine {
         if was_in_session {
             self.unread.push(Event::Lost(reason));
         }
-        let foreign = reason == LostReason::Framing && !self.established;
+        // Where others may come, it was only this one.
+        let foreign = reason == LostReason::Framing && !self.established && self.outlook != Outlook::Awaits;
         if foreign || (self.outlook == Outlook::MayReturn && !replaced && reason != LostReason::Loopback) {
             self.end(ended);
         } else if was_in_session {
@@ -130,7 +131,13 @@ impl Engine {
     }
 
     fn on_closed(&mut self, reason: CloseReason) {
-        if self.outlook != Outlook::Returns || reason != CloseReason::Peer(SHUTTING_DOWN) {
+        let speaks_another = matches!(reason, CloseReason::VersionMismatch { .. });
+        let goes_on = match self.outlook {
+            Outlook::Returns => reason == CloseReason::Peer(SHUTTING_DOWN),
+            Outlook::Awaits => reason == CloseReason::Peer(SHUTTING_DOWN) || speaks_another,
+            Outlook::Ends | Outlook::MayReturn => false,
+        };
+        if !goes_on {
             self.end(Ended::Closed(reason));
             return;
         }
@@ -140,7 +147,10 @@ impl Engine {
             self.tell_connecting();
         }
         self.hint = Ended::Closed(reason).to_string();
-        if self.line.as_ref().is_some_and(|line| line.can_be_half_open()) {
+        if speaks_another {
+            // It is to be told so on this line, which is for whoever comes next.
+            self.in_vain_at = self.line.is_some().then(Instant::now);
+        } else if self.line.as_ref().is_some_and(|line| line.can_be_half_open()) {
             self.set_line(None);
             // The endpoint rests; the next line makes it greet.
         }

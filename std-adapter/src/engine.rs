@@ -37,8 +37,10 @@ pub(crate) enum Outlook {
     Ends,
     /// It waits for as long as its session is kept: the peer may come back to where it was listened for.
     MayReturn,
-    /// It waits, and somebody looks for another line, or listens for one.
+    /// It waits, and somebody looks for another line.
     Returns,
+    /// It waits for whoever comes: one that cannot be talked to is no reason to end.
+    Awaits,
 }
 
 /// A line on which there is no session after so long is worth another try: twice the protocol's slowest greeting, and time for

@@ -257,7 +257,8 @@ pub(crate) fn begin(origin: Origin, options: Options) -> Result<Connection, Erro
         Origin::Line { outlook, bell, line, .. } => {
             (*outlook, bell.clone(), *outlook == Outlook::Ends && line.link.lossless)
         }
-        Origin::Dialed { .. } | Origin::Awaited(_) => (Outlook::Returns, None, false),
+        Origin::Dialed { .. } => (Outlook::Returns, None, false),
+        Origin::Awaited(_) => (Outlook::Awaits, None, false),
     };
     let mut endpoint = Endpoint::new(Boxed::new(&options));
     let config = Config {

@@ -24,7 +24,7 @@ const CHECK_START: u32 = u32::MAX;
 /// Whether somebody answers on this line, which nobody else uses.
 pub(crate) fn ask(line: &Line, cancel: &Cancel) -> bool {
     let nonce = nonce();
-    let Some(question) = frame(line.link.framing, nonce, 0, Mode::Probe) else { return false };
+    let Some(question) = frame(line.link.framing, nonce, 0, Mode::Probe, false) else { return false };
     if !matches!(line.write(&question), Ok(Step::Moved(n)) if n == question.len()) {
         return false;
     }
@@ -50,7 +50,19 @@ pub(crate) fn ask(line: &Line, cancel: &Cancel) -> bool {
 
 /// Answers who asked.
 pub(crate) fn answer(line: &Line, asked: &HelloHead) {
-    if let Some(answer) = frame(line.link.framing, nonce(), asked.nonce, Mode::Fresh) {
+    say(line, asked, false);
+}
+
+/// Tells somebody of another major version which one is spoken here (docs/protocol.md, section 4: Version): it
+/// needs to say nothing more.
+pub(crate) fn say_version(line: &Line, theirs: &HelloHead) {
+    if !theirs.done {
+        say(line, theirs, true);
+    }
+}
+
+fn say(line: &Line, to: &HelloHead, done: bool) {
+    if let Some(answer) = frame(line.link.framing, nonce(), to.nonce, Mode::Fresh, done) {
         // A line that does not take so little now is asked again.
         let _ = line.write(&answer);
     }
@@ -69,8 +81,8 @@ fn nonce() -> u64 {
     u64::from_le_bytes(bytes) | 1
 }
 
-fn frame(framing: Framing, nonce: u64, echo: u64, mode: Mode) -> Option<Vec<u8>> {
-    let head = HelloHead { major: VERSION_MAJOR, minor: VERSION_MINOR, done: false, nonce, echo };
+fn frame(framing: Framing, nonce: u64, echo: u64, mode: Mode, done: bool) -> Option<Vec<u8>> {
+    let head = HelloHead { major: VERSION_MAJOR, minor: VERSION_MINOR, done, nonce, echo };
     let least = u32::try_from(FRAME_MIN).ok()?;
     let body = HelloBody {
         name: Default::default(),
@@ -100,10 +112,10 @@ mod tests {
     #[test]
     fn a_question_is_known_as_such_on_any_line() {
         for framing in [Framing::Serial, Framing::Stream, Framing::Datagram] {
-            let bytes = frame(framing, 7, 0, Mode::Probe).unwrap();
+            let bytes = frame(framing, 7, 0, Mode::Probe, false).unwrap();
             let Peeked::Hello(hello) = Hello::peek(framing, &bytes) else { panic!("{framing:?}") };
             assert!(is_question(&hello) && hello.head.nonce == 7);
-            let bytes = frame(framing, 7, 9, Mode::Fresh).unwrap();
+            let bytes = frame(framing, 7, 9, Mode::Fresh, false).unwrap();
             let Peeked::Hello(hello) = Hello::peek(framing, &bytes) else { panic!("{framing:?}") };
             assert!(!is_question(&hello) && hello.head.echo == 9);
         }

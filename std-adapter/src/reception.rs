@@ -17,6 +17,7 @@ use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, poll};
 use tieline::framing::Peeked;
+use tieline::limits::VERSION_MAJOR;
 use tieline::packet::Hello;
 
 use crate::bell::Bell;
@@ -391,6 +392,12 @@ impl Stranger {
                 Peeked::Hello(hello) if probe::is_question(&hello) => {
                     probe::answer(&self.line, &hello.head);
                     return Some(Verdict::Answered);
+                }
+                Peeked::Hello(hello) if hello.head.major != VERSION_MAJOR => {
+                    probe::say_version(&self.line, &hello.head);
+                    return Some(Verdict::SentAway(
+                        "a peer came that speaks another major version of the protocol",
+                    ));
                 }
                 Peeked::Hello(hello) => {
                     let name = hello.body.map(|body| body.name.as_str().to_owned()).unwrap_or_default();

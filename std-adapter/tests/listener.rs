@@ -1,12 +1,12 @@
 //! A listener with several peers, strangers and worse. Threads are counted, so one story at a time.
 
-use std::io::Write;
+use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::sync::{Barrier, Mutex, MutexGuard, PoisonError};
+use std::sync::{Barrier, Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use tieline::framing::{Framing, Sealer};
+use tieline::framing::{Framing, Peeked, Sealer};
 use tieline::packet::{Hello, HelloBody, HelloHead, Mode, Packet, SeqWidth};
 use tieline::wire::Writer;
 use tieline_std::{
@@ -48,9 +48,13 @@ fn through(gate: &Gate) -> Address {
     format!("tcp://{}", gate.address()).parse().unwrap()
 }
 
-/// Threads of this process.
+/// Threads of this process that are the library's: those of the test's harness come and go.
 fn threads() -> usize {
-    std::fs::read_dir("/proc/self/task").map_or(0, Iterator::count)
+    let tasks = std::fs::read_dir("/proc/self/task").unwrap().flatten();
+    tasks
+        .filter_map(|task| std::fs::read_to_string(task.path().join("comm")).ok())
+        .filter(|name| name.starts_with("tieline"))
+        .count()
 }
 
 /// Threads end a moment after what they belong to.
@@ -64,7 +68,15 @@ fn assert_threads(most: usize) {
 
 /// A HELLO of somebody who will never say anything else.
 fn hello(boot: u64, name: &str) -> Vec<u8> {
-    let head = HelloHead { major: 1, minor: 0, done: false, nonce: boot << 16 | 1, echo: 0 };
+    hello_of(1, boot, name)
+}
+
+fn hello_of(major: u8, boot: u64, name: &str) -> Vec<u8> {
+    answer_of(major, boot, name, 0)
+}
+
+fn answer_of(major: u8, boot: u64, name: &str, echo: u64) -> Vec<u8> {
+    let head = HelloHead { major, minor: 0, done: false, nonce: boot << 16 | 1, echo };
     let body = HelloBody {
         name: name.try_into().unwrap(),
         mode: Mode::Fresh,
@@ -370,4 +382,54 @@ fn once_the_session_is_over_another_peer_is_taken() {
     let guest = Connection::open(&address, briefly("guest")).unwrap();
     guest.peer_report(LONG).unwrap();
     assert_eq!(one.peer().unwrap().name, "guest");
+}
+
+#[test]
+fn who_waits_goes_on_waiting_when_somebody_came_who_cannot_be_talked_to() {
+    let _story = one_at_a_time();
+    let (sends, port) = mpsc::channel();
+    let opens = thread::spawn(move || {
+        let port = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port();
+        sends.send(port).unwrap();
+        Connection::open(&Address::tcp_listen("127.0.0.1", port), quick("one"))
+    });
+    let port = port.recv().unwrap();
+    let arrive = || {
+        let begin = Instant::now();
+        loop {
+            match TcpStream::connect(("127.0.0.1", port)) {
+                Ok(stream) => break stream,
+                Err(error) => assert!(begin.elapsed() < LONG, "{error}"),
+            }
+        }
+    };
+    // Another version is told ours, and sent away.
+    let mut newer = arrive();
+    newer.set_read_timeout(Some(LONG)).unwrap();
+    newer.write_all(&hello_of(2, 7, "newer")).unwrap();
+    let mut heard = Vec::new();
+    newer.read_to_end(&mut heard).unwrap();
+    let Peeked::Hello(answer) = Hello::peek(Framing::Stream, &heard) else { panic!("{heard:?}") };
+    assert!(answer.head.major == 1 && answer.head.done && answer.head.echo == 7 << 16 | 1, "{answer:?}");
+    // One breaks off what it began well.
+    let mut broken = arrive();
+    broken.set_read_timeout(Some(LONG)).unwrap();
+    broken.write_all(&hello(8, "broken")).unwrap();
+    broken.write_all(&[0xFF; 16]).unwrap();
+    let _ = broken.read_to_end(&mut heard);
+    // One says so only when it is asked.
+    let mut turns = arrive();
+    turns.set_read_timeout(Some(LONG)).unwrap();
+    turns.write_all(&hello(9, "turns")).unwrap();
+    let mut greeting = vec![0; 200];
+    let read = turns.read(&mut greeting).unwrap();
+    let Peeked::Hello(asked) = Hello::peek(Framing::Stream, &greeting[..read]) else {
+        panic!("{greeting:?}")
+    };
+    turns.write_all(&answer_of(2, 9, "turns", asked.head.nonce)).unwrap();
+
+    let good = Connection::open(&Address::tcp("127.0.0.1", port), quick("good")).unwrap();
+    let one = opens.join().unwrap().unwrap();
+    assert_eq!(one.peer().unwrap().name, "good");
+    good.peer_report(LONG).unwrap();
 }
