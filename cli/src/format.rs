@@ -55,7 +55,8 @@ pub(crate) fn json(text: &str) -> String {
             '\n' => out.push_str("\\n"),
             '\r' => out.push_str("\\r"),
             '\t' => out.push_str("\\t"),
-            c if u32::from(c) < 0x20 => out.push_str(&format!("\\u{:04x}", u32::from(c))),
+            // Beyond what JSON asks for: it may be read on a terminal.
+            c if c.is_control() => out.push_str(&format!("\\u{:04x}", u32::from(c))),
             c => out.push(c),
         }
     }
@@ -96,8 +97,8 @@ mod tests {
         assert_eq!(line(Format::Hex, &[0, 0xAF]), "00af\n");
         assert_eq!(line(Format::Raw, b"a\n"), "a\n");
         assert_eq!(
-            line(Format::Json, b"\"\\\n\x01\xC3\xA9"),
-            "{\"route\":\"T@a\",\"text\":\"\\\"\\\\\\n\\u0001\u{e9}\"}\n"
+            line(Format::Json, b"\"\\\n\x01\x7F\xC2\x9B\xC3\xA9"),
+            "{\"route\":\"T@a\",\"text\":\"\\\"\\\\\\n\\u0001\\u007f\\u009b\u{e9}\"}\n"
         );
         assert_eq!(line(Format::Json, &[0xFF]), "{\"route\":\"T@a\",\"hex\":\"ff\"}\n");
     }

@@ -6,6 +6,7 @@ use std::process::{Child, Command, Output, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use tieline_std::{Address, Connection, Listener, Options, Refusal, route};
 use tieline_tests::gate::Gate;
 
 /// What takes longer than this hangs.
@@ -599,4 +600,31 @@ fn what_the_peer_declares_is_listed() {
     let text = String::from_utf8_lossy(&output.stdout);
     assert!(text.lines().any(|line| line.starts_with("Line@a.b ") && line.ends_with(" wants")), "{text}");
     assert!(text.contains("Stats@tieline.stats"), "{text}");
+}
+
+#[test]
+fn what_a_peer_calls_itself_does_not_reach_the_terminal() {
+    const EVIL: &str = "\u{1b}[2J\u{9b}H\u{202e}\r\nme";
+    let listener = Listener::bind(&Address::tcp_listen("127.0.0.1", 0)).unwrap();
+    let address = listener.address().to_dial().to_string();
+    for (args, said) in [
+        (
+            ["ping", &address, "--count", "1"].as_slice(),
+            "connected to \\u{1b}[2J\\u{9b}H\\u{202e}\\r\\nme at tcp",
+        ),
+        (&["call", &address, "Line@a", "x"], "code 17: \\u{1b}[2J\\u{9b}H\\u{202e}\\r\\nme\n"),
+        (&["stats", &address, "--watch", "0.1"], ""),
+        (&["routes", &address, "--watch", "0.1"], ""),
+    ] {
+        let child = tieline(args).spawn().unwrap();
+        let peer: Connection = listener.accept(Options { name: EVIL, ..Options::default() }).unwrap();
+        let service = peer.raw_responder(route("Line@a").unwrap()).unwrap();
+        let server = thread::spawn(move || service.serve(|_| Err(Refusal::new(17, EVIL))));
+        let output = finish(child);
+        let _ = peer.close(Duration::ZERO);
+        let _ = server.join().unwrap();
+        let shown = stderr(&output) + &String::from_utf8_lossy(&output.stdout);
+        assert!(shown.contains(said), "{args:?}: {shown:?}");
+        assert!(!shown.chars().any(|c| c != '\n' && c.is_control()), "{args:?}: {shown:?}");
+    }
 }

@@ -11,6 +11,7 @@ use tieline::{
 };
 
 use crate::address::{Address, AddressError, Carrier, To, Udp};
+use crate::printable::printable;
 
 /// Why an operation on a connection failed.
 #[derive(Debug, Clone)]
@@ -319,7 +320,9 @@ impl fmt::Display for CallError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Refused { code, text } if text.is_empty() => write!(f, "the peer refused with code {code}"),
-            Self::Refused { code, text } => write!(f, "the peer refused with code {code}: {text}"),
+            Self::Refused { code, text } => {
+                write!(f, "the peer refused with code {code}: {}", printable(text))
+            }
             Self::NoService => f.write_str("the peer answers no requests on that route"),
             Self::Busy => f.write_str("the peer is busy: the request was not handled"),
             Self::TimedOut => f.write_str("no answer came in time; the request may have been handled"),

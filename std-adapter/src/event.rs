@@ -8,6 +8,7 @@ use std::collections::VecDeque;
 use tieline::{Diagnosis, FailReason, LostReason, RouteName};
 
 use crate::error::Ended;
+use crate::printable::printable;
 
 /// What happened on a connection.
 #[derive(Debug, Clone)]
@@ -101,7 +102,7 @@ impl Event {
         use tracing::{debug, info, warn};
         match self {
             Self::Connecting => info!("looking for the peer"),
-            Self::Established { peer, resumed } => info!(peer = %peer, resumed, "in a session"),
+            Self::Established { peer, resumed } => info!(peer = %printable(peer), resumed, "in a session"),
             Self::Degraded => warn!("the line is lost or silent; the session is kept"),
             Self::Lost(reason) => warn!(?reason, "the session is lost"),
             Self::Ended(ended) if ended.is_orderly() => info!("{ended}"),

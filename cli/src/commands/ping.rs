@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use tieline_std::{Connection, Error, Options, RttStats};
+use tieline_std::{Connection, Error, Options, RttStats, printable};
 
 use super::stats;
 use crate::format::{count, json, json_millis, millis};
@@ -43,7 +43,7 @@ fn ping(args: &Args, connection: &Connection, silence: Duration) -> Result<ExitC
     if !args.json {
         note(format_args!(
             "connected to {} at {}",
-            if name.is_empty() { "a peer" } else { &name },
+            printable(if name.is_empty() { "a peer" } else { &name }),
             args.peer.address
         ));
     }

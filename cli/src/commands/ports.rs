@@ -4,7 +4,7 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
-use tieline_std::PortInfo;
+use tieline_std::{PortInfo, printable};
 
 use crate::format::json;
 use crate::terminal::note;
@@ -28,7 +28,8 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
         } else {
             writeln!(out, "serial://{}", port.path)?;
             for line in details(port) {
-                writeln!(out, "    {line}")?;
+                // A device chooses its name, and a program its own.
+                writeln!(out, "    {}", printable(&line))?;
             }
         }
     }

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Result;
-use tieline_std::{Options, PeerRoute};
+use tieline_std::{Options, PeerRoute, printable};
 
 use crate::format::json;
 use crate::terminal::note;
@@ -46,7 +46,8 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
             if args.json {
                 writeln!(out, "{}", object(route))?;
             } else {
-                writeln!(out, "{:<50} {}", route.name, words(route).join(", "))?;
+                let name = printable(&route.name).to_string();
+                writeln!(out, "{name:<50} {}", words(route).join(", "))?;
             }
         }
         if routes.is_empty() {

@@ -136,7 +136,7 @@ impl Show {
 
     /// A connection is there.
     pub(super) fn connected(&self, peer: &str, took: Duration) {
-        note(format_args!("{DIM}connected to \"{peer}\" after {}{DIM:#}", millis(took)));
+        note(format_args!("{DIM}connected to {peer:?} after {}{DIM:#}", millis(took)));
     }
 
     pub(super) fn command(&mut self, command: &SetRate, took: Duration) {
