@@ -133,6 +133,12 @@ struct Peer {
 impl Peer {
     /// Opens the connection, which an interrupt closes, and sees that it is closed however the talk ends.
     fn talk(&self, options: Options, talk: impl FnOnce(&Connection) -> Result<ExitCode>) -> Result<ExitCode> {
+        if self.address.is_broadcast() {
+            anyhow::bail!(
+                "{} reaches whoever listens, which is no connection with a peer: `tieline pub` and `tieline sub` take such an address",
+                self.address
+            );
+        }
         let name = if options.name.is_empty() { "tieline" } else { options.name };
         let options = Options { name, timeout: self.timeout, ..options };
         // Whoever listens waits by design; one who dials wonders.

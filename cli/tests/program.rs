@@ -628,3 +628,13 @@ fn what_a_peer_calls_itself_does_not_reach_the_terminal() {
         assert!(!shown.chars().any(|c| c != '\n' && c.is_control()), "{args:?}: {shown:?}");
     }
 }
+
+#[test]
+fn an_address_of_all_is_for_pub_and_sub() {
+    for args in [["ping", "udp://224.0.0.1:9?multicast"], ["stats", "udp://10.0.0.255:9?broadcast"]] {
+        let output = finish(tieline(&args).spawn().unwrap());
+        assert_eq!(output.status.code(), Some(1), "{args:?}");
+        let said = "`tieline pub` and `tieline sub` take such an address";
+        assert!(stderr(&output).contains(said), "{args:?}: {}", stderr(&output));
+    }
+}

@@ -12,7 +12,7 @@ pub(super) fn dial(path: &str) -> io::Result<OwnedFd> {
     rustix::io::fcntl_setfd(&fd, rustix::io::FdFlags::CLOEXEC)?;
     // Without waiting: a listener that is overrun is tried again, as one that is not there.
     rustix::io::ioctl_fionbio(&fd, true)?;
-    rustix::net::connect(&fd, &SocketAddrUnix::new(path)?)?;
+    rustix::net::connect(&fd, &address(path)?)?;
     Ok(fd)
 }
 
@@ -28,6 +28,7 @@ pub(super) struct Socket {
 /// Listens at the path; a socket that a program has left there when it died is taken over. Nothing else that is there is
 /// touched.
 pub(super) fn bind(path: &str) -> io::Result<Socket> {
+    address(path)?;
     let listener = match UnixListener::bind(path) {
         Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
             // Whatever is no socket refuses a connection as a dead one does, so it is looked at first.
@@ -48,6 +49,20 @@ pub(super) fn bind(path: &str) -> io::Result<Socket> {
     Ok(Socket { listener, path: path.to_owned(), file: file_at(path) })
 }
 
+/// The longest path in bytes: `sun_path` of `sockaddr_un` without the zero behind it.
+const PATH_MAX: usize = if cfg!(any(target_os = "linux", target_os = "android")) { 107 } else { 103 };
+
+fn address(path: &str) -> io::Result<SocketAddrUnix> {
+    if path.len() > PATH_MAX {
+        let text = format!(
+            "the path has {} bytes, and the system's limit for a socket is {PATH_MAX}: choose a shorter one, in /run or /tmp for instance",
+            path.len()
+        );
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
+    }
+    Ok(SocketAddrUnix::new(path)?)
+}
+
 fn file_at(path: &str) -> Option<(u64, u64)> {
     std::fs::symlink_metadata(path).ok().map(|file| (file.dev(), file.ino()))
 }
@@ -58,5 +73,24 @@ impl Drop for Socket {
         if self.file.is_some() && file_at(&self.path) == self.file {
             let _ = std::fs::remove_file(&self.path);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_that_is_too_long_is_refused_with_the_limit() {
+        let place = std::env::temp_dir().display().to_string();
+        let path = |len: usize| format!("{place}/{}", "x".repeat(len - place.len() - 1));
+        for error in [dial(&path(PATH_MAX + 1)).unwrap_err(), bind(&path(PATH_MAX + 1)).unwrap_err()] {
+            assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
+            assert!(error.to_string().contains(&format!("limit for a socket is {PATH_MAX}")), "{error}");
+        }
+        // The limit is the system's.
+        let bound = bind(&path(PATH_MAX)).unwrap();
+        drop(dial(&path(PATH_MAX)).unwrap());
+        drop(bound);
     }
 }
