@@ -231,6 +231,7 @@ impl Engine {
 
     /// The line is gone.
     pub(crate) fn lose(&mut self, now: tieline::Instant, cause: Option<io::Error>) {
+        let is_connection = self.line.as_ref().is_some_and(|line| line.is_connection());
         self.set_line(None);
         self.endpoint.handle_disconnect(now);
         let cause = cause.map(Arc::new);
@@ -240,11 +241,16 @@ impl Engine {
             // There will be no other line for the session: what is in doubt is so for good.
             self.endpoint.close(0);
             self.digest();
-        } else if let Some(cause) = cause {
-            // A listener with its one peer sends others away.
-            let is_refused = !self.established && cause.kind() == io::ErrorKind::ConnectionReset;
-            let hint = if is_refused { ": the other side may have another peer already" } else { "" };
-            self.hint = format!("{cause}{hint}");
+        } else {
+            let is_closed = cause.as_ref().is_none_or(|cause| cause.kind() == io::ErrorKind::ConnectionReset);
+            if is_connection && is_closed && !self.established {
+                // As a listener with its one peer does.
+                let text =
+                    "the other side has closed the line before it answered: it may have another peer already";
+                self.hint = text.to_owned();
+            } else if let Some(cause) = cause {
+                self.hint = cause.to_string();
+            }
         }
     }
 

@@ -484,3 +484,12 @@ fn a_reader_and_a_writer_carry_messages_both_ways() {
     let error = Connection::over(reader, writer, Framing::Datagram, Options::default()).unwrap_err();
     assert!(error.to_string().contains("keep no boundaries"), "{error}");
 }
+
+#[test]
+fn an_audience_that_does_not_come_is_named() {
+    let (a, _b) = Connection::pair(Options::default(), Options::default()).unwrap();
+    let publisher = a.raw_publisher(route("Note@pair.unwanted").unwrap(), IntentOptions::reliable()).unwrap();
+    let error = publisher.wait_audience(Duration::from_millis(100)).unwrap_err();
+    assert!(matches!(error, Error::NoAudience { .. }) && error.is_transient(), "{error:?}");
+    assert!(error.to_string().contains("has not asked for Note@pair.unwanted within 0.1 s"), "{error}");
+}

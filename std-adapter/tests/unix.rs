@@ -4,8 +4,9 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
+use std::time::Duration;
 
-use tieline_std::{Address, Error, Listener};
+use tieline_std::{Address, Connection, Error, Listener, Options};
 
 /// A path of its own for each test, with nothing there.
 fn path(name: &str) -> (PathBuf, Address) {
@@ -57,4 +58,16 @@ fn what_another_one_has_put_there_meanwhile_stays() {
     assert_eq!(fs::read(&file).unwrap(), b"another one's");
     fs::remove_file(&file).unwrap();
     fs::remove_file(&kept).unwrap();
+}
+
+#[test]
+fn a_third_party_learns_that_the_listener_may_have_its_peer() {
+    let (_file, address) = path("taken");
+    let dial = address.to_dial();
+    let quick = Options { timeout: Some(Duration::from_millis(500)), ..Options::default() };
+    let listens = std::thread::spawn(move || Connection::open(&address, Options::default()));
+    let _first = Connection::open(&dial, Options::default()).unwrap();
+    let _listens = listens.join().unwrap().unwrap();
+    let error = Connection::open(&dial, Options { name: "third", ..quick }).unwrap_err();
+    assert!(error.to_string().contains("another peer already"), "{error}");
 }
