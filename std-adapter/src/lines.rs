@@ -58,6 +58,10 @@ impl Shared {
         engine.in_session && engine.endpoint.peer().is_some_and(|peer| peer.name.as_str() != name)
     }
 
+    pub(crate) fn has_line(&self) -> bool {
+        self.lock().line.is_some()
+    }
+
     /// Since when it has no line.
     pub(crate) fn without_line(&self) -> Option<Instant> {
         let engine = self.lock();

@@ -108,7 +108,7 @@ impl Listener {
     /// Begins a handshake.
     fn admit(&self, visitor: Visitor, options: Options) -> Result<(), Error> {
         let desk = self.reception.desk();
-        let Visitor { line, heard, name, boot } = visitor;
+        let Visitor { line, heard, name, nonce } = visitor;
         let outlook = match options.policy {
             Policy::Reconnect { .. } => Outlook::MayReturn,
             Policy::Once => Outlook::Ends,
@@ -116,7 +116,7 @@ impl Listener {
         let origin = Origin::Line { line, heard, outlook, bell: Some(Arc::clone(&desk.bell)) };
         let connection = begin(origin, options)?;
         if outlook == Outlook::MayReturn {
-            desk.register(name, boot, connection.shared_arc(), options.ping_interval);
+            desk.register(name, nonce, connection.shared_arc(), options.ping_interval);
         }
         let mut openings = self.openings.lock().unwrap_or_else(PoisonError::into_inner);
         openings.push((connection, Instant::now()));

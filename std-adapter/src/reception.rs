@@ -46,6 +46,18 @@ const AT_ONCE: usize = 64;
 
 const ANOTHER: &str = "another peer came, and there is a session with one already";
 
+const REPEATED: &str = "a greeting came again that was heard on another line before";
+
+/// The part of a nonce that is new at each start.
+const fn boot(nonce: u64) -> u64 {
+    nonce >> 16
+}
+
+/// Whether one nonce was made after another one of the same peer: the counter is the low 16 bits (docs/protocol.md, section 4).
+const fn is_newer(nonce: u64, than: u64) -> bool {
+    matches!((nonce as u16).wrapping_sub(than as u16), 1..0x8000)
+}
+
 /// Who has come and said HELLO.
 #[derive(Debug)]
 pub(crate) struct Visitor {
@@ -53,14 +65,15 @@ pub(crate) struct Visitor {
     /// All that was read so far.
     pub(crate) heard: Vec<u8>,
     pub(crate) name: String,
-    pub(crate) boot: u64,
+    pub(crate) nonce: u64,
 }
 
 /// A session, by whose it is.
 #[derive(Debug)]
 struct Guest {
     name: String,
-    boot: u64,
+    /// The newest one of it that we know; 0: none.
+    nonce: u64,
     shared: Weak<Shared>,
     /// A peer that states this is silent has missed two of its pings.
     patience: Duration,
@@ -136,7 +149,7 @@ struct Stranger {
     line: Line,
     heard: Vec<u8>,
     came: Instant,
-    /// Name and boot part, once it has said HELLO.
+    /// Name and nonce, once it has said HELLO.
     hello: Option<(String, u64)>,
 }
 
@@ -157,6 +170,8 @@ enum Place {
     New,
     /// That will show.
     Unclear,
+    /// To none: it was there already, or one that is newer was.
+    Repeated,
 }
 
 impl Desk {
@@ -204,7 +219,7 @@ impl Desk {
         let flags = if listens { PollFlags::IN } else { PollFlags::empty() };
         fds.push(PollFd::from_borrowed_fd(waiting.fd(), flags));
         for stranger in strangers {
-            let flags = if stranger.hello.is_none() { PollFlags::IN } else { PollFlags::empty() };
+            let flags = if stranger.is_heard() { PollFlags::IN } else { PollFlags::empty() };
             fds.push(PollFd::from_borrowed_fd(stranger.line.fd(), flags));
         }
         let until = strangers
@@ -237,8 +252,12 @@ impl Desk {
     }
 
     fn look_at(&self, stranger: &mut Stranger, readable: bool) -> Verdict {
-        if let Some((name, boot)) = &stranger.hello {
-            return match self.where_to(name, *boot, stranger.came) {
+        if readable && stranger.hello.is_some() && stranger.has_left() {
+            return Verdict::SentAway("somebody greeted, and left");
+        }
+        if let Some((name, nonce)) = &stranger.hello {
+            return match self.where_to(name, *nonce, stranger.came) {
+                Place::Repeated => Verdict::SentAway(REPEATED),
                 Place::Unclear => Verdict::Stays,
                 Place::New if self.single => Verdict::SentAway(ANOTHER),
                 Place::New | Place::Session(_) => Verdict::Placed,
@@ -256,12 +275,17 @@ impl Desk {
         }
     }
 
-    fn where_to(&self, name: &str, boot: u64, came: Instant) -> Place {
+    fn where_to(&self, name: &str, nonce: u64, came: Instant) -> Place {
         let mut state = self.state();
         state.guests.retain(|guest| guest.shared.upgrade().is_some_and(|shared| !shared.is_over()));
         let guests = || state.guests.iter().filter_map(|guest| Some((guest, guest.shared.upgrade()?)));
-        if let Some((_, shared)) = guests().find(|(guest, _)| guest.boot == boot && guest.boot != 0) {
-            return Place::Session(shared);
+        if let Some((guest, shared)) =
+            guests().find(|(guest, _)| guest.nonce != 0 && boot(guest.nonce) == boot(nonce))
+        {
+            // Each line begins with a new nonce. What was said on another line before is heard again from a network that
+            // repeats, or from somebody who has listened: no line is given up for that.
+            let is_right = is_newer(nonce, guest.nonce) || (nonce == guest.nonce && !shared.has_line());
+            return if is_right { Place::Session(shared) } else { Place::Repeated };
         }
         // What has the name that the session's peer has may be that peer, started anew; what has another one is not.
         if self.single && guests().any(|(_, shared)| shared.is_with_another(name)) {
@@ -284,12 +308,13 @@ impl Desk {
 
     /// Gives the line to its session, or puts it where it is accepted.
     fn place(&self, stranger: Stranger) {
-        let Some((name, boot)) = stranger.hello else { return };
-        match self.where_to(&name, boot, stranger.came) {
+        let Some((name, nonce)) = stranger.hello else { return };
+        match self.where_to(&name, nonce, stranger.came) {
+            Place::Repeated => self.note(REPEATED),
             Place::Session(shared) => {
                 for guest in &mut self.state().guests {
                     if guest.shared.as_ptr() == Arc::as_ptr(&shared) {
-                        (guest.name, guest.boot) = (name.clone(), boot);
+                        (guest.name, guest.nonce) = (name.clone(), nonce);
                     }
                 }
                 // The options were good for the line before.
@@ -297,9 +322,14 @@ impl Desk {
             }
             Place::New | Place::Unclear if self.single => self.note(ANOTHER),
             Place::New | Place::Unclear => {
-                let visitor = Visitor { line: stranger.line, heard: stranger.heard, name, boot };
+                let visitor = Visitor { line: stranger.line, heard: stranger.heard, name, nonce };
                 let mut state = self.state();
-                state.arrivals.retain(|earlier| earlier.boot != boot);
+                let is_same = |earlier: &&Visitor| boot(earlier.nonce) == boot(nonce);
+                if state.arrivals.iter().find(is_same).is_some_and(|earlier| !is_newer(nonce, earlier.nonce))
+                {
+                    return;
+                }
+                state.arrivals.retain(|earlier| !is_same(&earlier));
                 if state.arrivals.len() >= ARRIVALS {
                     state.arrivals.pop_front();
                 }
@@ -337,9 +367,9 @@ impl Desk {
     }
 
     /// From now on whoever comes back belongs to this session.
-    pub(crate) fn register(&self, name: String, boot: u64, shared: &Arc<Shared>, ping_interval: Duration) {
+    pub(crate) fn register(&self, name: String, nonce: u64, shared: &Arc<Shared>, ping_interval: Duration) {
         let mut state = self.state();
-        state.guests.push(Guest::new(name, boot, shared, ping_interval));
+        state.guests.push(Guest::new(name, nonce, shared, ping_interval));
         let mut waiting: Vec<_> = state
             .guests
             .iter()
@@ -365,13 +395,33 @@ impl Desk {
 }
 
 impl Guest {
-    fn new(name: String, boot: u64, shared: &Arc<Shared>, ping_interval: Duration) -> Self {
+    fn new(name: String, nonce: u64, shared: &Arc<Shared>, ping_interval: Duration) -> Self {
         // Twice, for one that is late.
-        Self { name, boot, shared: Arc::downgrade(shared), patience: ping_interval.saturating_mul(2) }
+        Self { name, nonce, shared: Arc::downgrade(shared), patience: ping_interval.saturating_mul(2) }
     }
 }
 
 impl Stranger {
+    /// Whether it is of interest what it says. Of one that has greeted it is only whether it is there, and of a datagram's
+    /// sender nobody knows that.
+    fn is_heard(&self) -> bool {
+        self.hello.is_none() || (self.heard.len() < HEARD_MAX && !self.line.is_datagram())
+    }
+
+    /// Reads what has come since it has greeted, for its session; returns whether nothing more will.
+    fn has_left(&mut self) -> bool {
+        let mut buffer = [0; 512];
+        while self.is_heard() {
+            match self.line.read(&mut buffer) {
+                Ok(Step::Moved(n)) => self.heard.extend_from_slice(buffer.get(..n).unwrap_or_default()),
+                Ok(Step::NotNow) => return false,
+                Ok(Step::End) | Err(_) => return true,
+            }
+        }
+        // Nothing was asked for but that.
+        true
+    }
+
     /// Reads what has come; says so if there is no use in hearing more.
     fn listen(&mut self) -> Option<Verdict> {
         let mut buffer = [0; 512];
@@ -401,7 +451,7 @@ impl Stranger {
                 }
                 Peeked::Hello(hello) => {
                     let name = hello.body.map(|body| body.name.as_str().to_owned()).unwrap_or_default();
-                    self.hello = Some((name, hello.head.nonce >> 16));
+                    self.hello = Some((name, hello.head.nonce));
                     return None;
                 }
             }

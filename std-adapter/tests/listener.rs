@@ -433,3 +433,82 @@ fn who_waits_goes_on_waiting_when_somebody_came_who_cannot_be_talked_to() {
     assert_eq!(one.peer().unwrap().name, "good");
     good.peer_report(LONG).unwrap();
 }
+
+#[test]
+fn a_greeting_that_is_heard_again_takes_no_line_away() {
+    let _story = one_at_a_time();
+    let (listener, _, place) = listener();
+    let middle = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let address = Address::tcp("127.0.0.1", middle.local_addr().unwrap().port());
+    let opens = thread::spawn(move || Connection::open(&address, quick("board")).unwrap());
+    // Somebody is in the middle, and has listened.
+    let (mut near, _) = middle.accept().unwrap();
+    let mut far = TcpStream::connect(&place).unwrap();
+    let mut buffer = [0; 500];
+    let length = near.read(&mut buffer).unwrap();
+    let greeting = &buffer[..length];
+    far.write_all(greeting).unwrap();
+    let (mut back_near, mut back_far) = (near.try_clone().unwrap(), far.try_clone().unwrap());
+    let pipes = [
+        thread::spawn(move || std::io::copy(&mut near, &mut far)),
+        thread::spawn(move || std::io::copy(&mut back_far, &mut back_near)),
+    ];
+    let here = listener.accept(quick("here")).unwrap();
+    let there = opens.join().unwrap();
+    let events = here.events();
+    while !matches!(events.recv_timeout(LONG).unwrap(), Event::Established { .. }) {}
+    for _ in 0..3 {
+        let mut again = TcpStream::connect(&place).unwrap();
+        again.set_read_timeout(Some(LONG)).unwrap();
+        again.write_all(greeting).unwrap();
+        let mut heard = Vec::new();
+        let _ = again.read_to_end(&mut heard);
+        assert!(heard.is_empty(), "it is sent away without a word");
+        there.peer_report(LONG).unwrap();
+    }
+    while let Some(event) = events.try_recv() {
+        assert!(!matches!(event, Event::Degraded | Event::Established { .. }), "{event:?}");
+    }
+    drop((there, here));
+    for pipe in pipes {
+        let _ = pipe.join().unwrap();
+    }
+}
+
+/// Time that the thread which receives has had of a processor, in hundredths of a second.
+fn ticks_of_reception() -> u64 {
+    let tasks = std::fs::read_dir("/proc/self/task").unwrap().flatten();
+    let stats = tasks.filter_map(|task| std::fs::read_to_string(task.path().join("stat")).ok());
+    let of_reception = stats.filter(|stat| stat.contains("(tieline-listen)"));
+    of_reception
+        .map(|stat| {
+            let fields: Vec<&str> = stat.rsplit(')').next().unwrap().split_whitespace().collect();
+            fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap()
+        })
+        .sum()
+}
+
+#[test]
+fn one_that_greets_and_hangs_up_costs_nothing() {
+    let _story = one_at_a_time();
+    let (listener, address, place) = listener();
+    // One that may be silent for long: whether another one of its name is the same one does not show soon.
+    let slow = |name| Options { ping_interval: LONG, silence: LONG * 3, ..quick(name) };
+    let opens = thread::spawn(move || Connection::open(&address, slow("board")).unwrap());
+    let here = listener.accept(slow("here")).unwrap();
+    let there = opens.join().unwrap();
+    let begin = Instant::now();
+    let before = ticks_of_reception();
+    let rude = socket2::Socket::from(TcpStream::connect(&place).unwrap());
+    rude.send(&hello(77, "board")).unwrap();
+    thread::sleep(Duration::from_millis(50));
+    // Without a goodbye: the line is broken, not ended.
+    rude.set_linger(Some(Duration::ZERO)).unwrap();
+    drop(rude);
+    while begin.elapsed() < Duration::from_millis(1000) {
+        thread::sleep(Duration::from_millis(50));
+    }
+    let spent = ticks_of_reception() - before;
+    assert!(spent < 20, "{spent} hundredths of a second");
+    assert!(here.ended().is_none() && there.ended().is_none());
+}
