@@ -1,8 +1,7 @@
 //! Rate limits: a token bucket per route and direction, kept as one point in time (the generic cell rate algorithm,
 //! ITU-T I.371: a bucket of `burst` tokens that fills at `per_second` is full when that point is now or earlier).
 //!
-//! Invariant: the places in use come first, so one who has no limit is not looked for among all of them. Does not know what a
-//! message is, nor what happens to one that comes too early.
+//! Does not know what a message is, nor what happens to one that comes too early.
 
 use crate::capability;
 use crate::time::Instant;
@@ -53,19 +52,12 @@ pub(crate) fn set(limiters: &mut [Limiter], slot: usize, direction: Direction, r
         return rate.is_none();
     }
     let owner = owner(slot, direction);
+    let at = limiters.iter().position(|limiter| limiter.owner == owner);
     let Some(rate) = rate else {
-        let used = limiters.iter().take_while(|limiter| limiter.owner != 0).count();
-        if let Some(last) = limiters.get(used.wrapping_sub(1)).copied()
-            && let Some(limiter) = limiters.iter_mut().find(|limiter| limiter.owner == owner)
-        {
-            // The last one takes its place.
-            *limiter = last;
-            limiters.get_mut(used - 1).into_iter().for_each(|limiter| *limiter = Limiter::EMPTY);
-        }
+        at.and_then(|at| limiters.get_mut(at)).into_iter().for_each(|limiter| *limiter = Limiter::EMPTY);
         return true;
     };
-    // The first that is free comes after all that are in use.
-    let at = limiters.iter().position(|limiter| limiter.owner == owner || limiter.owner == 0);
+    let at = at.or_else(|| limiters.iter().position(|limiter| limiter.owner == 0));
     let Some(limiter) = at.and_then(|at| limiters.get_mut(at)) else { return false };
     let interval = 1_000_000 / rate.per_second.clamp(1, 1_000_000);
     limiter.owner = owner;
@@ -80,8 +72,7 @@ pub(crate) fn wait(limiters: &[Limiter], slot: usize, direction: Direction, now:
         return None;
     }
     let owner = owner(slot, direction);
-    let limiter =
-        limiters.iter().take_while(|limiter| limiter.owner != 0).find(|limiter| limiter.owner == owner)?;
+    let limiter = limiters.iter().find(|limiter| limiter.owner == owner)?;
     let at = limiter.full_at.as_micros().saturating_sub(limiter.tolerance);
     (at > now.as_micros()).then(|| Instant::from_micros(at))
 }
@@ -92,8 +83,7 @@ pub(crate) fn pass(limiters: &mut [Limiter], slot: usize, direction: Direction, 
         return;
     }
     let owner = owner(slot, direction);
-    let mut used = limiters.iter_mut().take_while(|limiter| limiter.owner != 0);
-    if let Some(limiter) = used.find(|limiter| limiter.owner == owner) {
+    if let Some(limiter) = limiters.iter_mut().find(|limiter| limiter.owner == owner) {
         limiter.full_at = limiter.full_at.max(now).plus_micros(limiter.interval.into());
     }
 }
@@ -122,30 +112,5 @@ mod tests {
         assert_eq!(next, Some(Instant::from_millis(10_000)));
         assert!(set(&mut limiters, 3, Direction::Out, None));
         assert!(wait(&limiters, 3, Direction::Out, Instant::ZERO).is_none());
-    }
-    #[test]
-    fn one_that_ends_leaves_the_others() {
-        let rate = Some(Rate { per_second: 1, burst: 1 });
-        let mut limiters = [Limiter::EMPTY; 4];
-        for slot in 0..4 {
-            assert!(set(&mut limiters, slot, Direction::Out, rate));
-            pass(&mut limiters, slot, Direction::Out, Instant::ZERO);
-        }
-        let limited = |limiters: &[Limiter]| {
-            [0, 1, 2, 3, 4].map(|slot| wait(limiters, slot, Direction::Out, Instant::ZERO).is_some())
-        };
-        assert!(set(&mut limiters, 1, Direction::Out, None));
-        assert_eq!(limited(&limiters), [true, false, true, true, false]);
-        assert!(set(&mut limiters, 3, Direction::Out, None) && set(&mut limiters, 3, Direction::Out, None));
-        assert_eq!(limited(&limiters), [true, false, true, false, false]);
-        // What is there is changed, and there is room for two more.
-        assert!(set(&mut limiters, 2, Direction::Out, rate));
-        assert!(set(&mut limiters, 4, Direction::Out, rate) && set(&mut limiters, 1, Direction::Out, rate));
-        assert!(!set(&mut limiters, 3, Direction::Out, rate));
-        assert_eq!(limited(&limiters), [true, false, true, false, false]);
-        for slot in [0, 1, 2, 4] {
-            assert!(set(&mut limiters, slot, Direction::Out, None));
-        }
-        assert!(limiters.iter().all(|limiter| limiter.owner == 0));
     }
 }
