@@ -111,6 +111,14 @@ impl<'a> Reader<'a> {
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Full;
 
+impl core::fmt::Display for Full {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str("the buffer has no room for it: give a larger one")
+    }
+}
+
+impl core::error::Error for Full {}
+
 /// Appends numbers and slices to a buffer.
 #[derive(Debug)]
 pub struct Writer<'a> {
