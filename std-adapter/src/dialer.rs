@@ -25,6 +25,13 @@ const SETTLE: Duration = Duration::from_secs(3);
 
 /// A better address is asked once in so many of the longest waits between two tries: nothing is in need.
 const BETTER_EVERY: u32 = 5;
+/// Each time that somebody answered there and there was no session all the same, which costs the session that there is a
+/// moment, it is asked half as often, down to once in so many of those times.
+const BETTER_RARELY: u32 = 64;
+/// A line that lasted for as long as the longest wait between two tries has worked, and so has any that lasted for this: as
+/// long as a session is kept. One that dies sooner each time, right after the handshake say, would else be dialled at the pace of
+/// first tries without end.
+const HAS_WORKED: Duration = Duration::from_secs(10);
 
 /// The thread that looks for lines.
 #[derive(Debug)]
@@ -35,13 +42,19 @@ pub(crate) struct Dialer {
 
 impl Dialer {
     /// Begins to look for a line, at the first of the addresses where there is one.
-    pub(crate) fn start(shared: &Arc<Shared>, addresses: Vec<Address>, backoff: Backoff) -> io::Result<Self> {
+    pub(crate) fn start(
+        shared: &Arc<Shared>,
+        addresses: Vec<Address>,
+        backoff: Backoff,
+        name: &'static str,
+    ) -> io::Result<Self> {
         let cancel = Arc::new(Cancel::new()?);
         let search = Search {
             shared: Arc::clone(shared),
             cancel: Arc::clone(&cancel),
             addresses,
             current: 0,
+            name,
             better_every: backoff.most * BETTER_EVERY,
             backoff,
             refused_since: None,
@@ -66,6 +79,8 @@ impl Drop for Dialer {
 struct Search {
     shared: Arc<Shared>,
     cancel: Arc<Cancel>,
+    /// Ours.
+    name: &'static str,
     /// The best one first.
     addresses: Vec<Address>,
     /// Which of them the line belongs to.
@@ -79,10 +94,18 @@ struct Search {
 
 /// Why the thread has to do something.
 enum Need {
-    /// There is no line, or none that works. So many handshakes there have been.
-    Line { handshakes: u64 },
+    /// There is no line, or none that works. So many handshakes there have been, and the line lasted so long after the last.
+    Line { handshakes: u64, lasted: Duration },
     /// It works, and is not the best.
     Better,
+}
+
+/// What looking for a better line comes to.
+enum Found {
+    Nobody,
+    Better,
+    /// Somebody answered, and had no session for us.
+    NoSession,
 }
 
 impl Search {
@@ -93,10 +116,19 @@ impl Search {
         let mut better_at = not_before;
         while let Some(need) = self.await_need(not_before, better_at) {
             match need {
-                Need::Better => self.look_for_better(),
-                Need::Line { handshakes } if handshakes != known => {
+                Need::Better => {
+                    let least = self.backoff.most * BETTER_EVERY;
+                    self.better_every = match self.look_for_better() {
+                        Found::Nobody => self.better_every,
+                        Found::Better => least,
+                        Found::NoSession => (self.better_every * 2).min(least * BETTER_RARELY),
+                    };
+                }
+                Need::Line { handshakes, lasted } if handshakes != known => {
                     known = handshakes;
-                    self.backoff.reset();
+                    if lasted >= self.backoff.most.min(HAS_WORKED) {
+                        self.backoff.reset();
+                    }
                     self.refused_since = None;
                     // The line was there a moment ago: if everybody loses the same peer, not everybody comes at once.
                     not_before = Instant::now() + self.backoff.next();
@@ -124,7 +156,9 @@ impl Search {
             let line_at = needed_at(&engine, self.addresses.len() > 1).map(|at| at.max(not_before));
             let now = Instant::now();
             if line_at.is_some_and(|at| at <= now) {
-                return Some(Need::Line { handshakes: engine.handshakes });
+                let until = engine.without_line.unwrap_or(now);
+                let lasted = until.saturating_duration_since(engine.handshake_at);
+                return Some(Need::Line { handshakes: engine.handshakes, lasted });
             }
             let is_second = self.current > 0 && engine.endpoint.is_established();
             if is_second && better_at <= now {
@@ -171,18 +205,23 @@ impl Search {
     }
 
     /// Asks better addresses than the current one whether somebody is there, and moves if so.
-    fn look_for_better(&mut self) {
+    fn look_for_better(&mut self) -> Found {
+        let mut found = Found::Nobody;
         for index in 0..self.current {
             let Ok(line) = self.open(index) else { continue };
-            if !probe::ask(&line, &self.cancel) {
+            if !probe::ask(&line, self.name, &self.cancel) {
                 continue;
             }
             // A connection on which somebody has only asked is done with.
             let line = if line.is_connection() { self.open(index) } else { Ok(line) };
-            if line.and_then(|line| self.attach(index, line, false)).is_ok() && self.holds() {
-                return;
+            if line.and_then(|line| self.attach(index, line, false)).is_ok() {
+                if self.holds() {
+                    return Found::Better;
+                }
+                found = Found::NoSession;
             }
         }
+        found
     }
 
     fn open(&self, index: usize) -> io::Result<Line> {

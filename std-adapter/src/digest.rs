@@ -68,6 +68,7 @@ impl Engine {
         self.established = true;
         self.in_session = true;
         self.handshakes += 1;
+        self.handshake_at = Instant::now();
         if !resumed {
             self.sessions += 1;
             if let Some(observer) = &mut self.observer {

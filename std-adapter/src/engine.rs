@@ -67,6 +67,8 @@ pub(crate) struct Engine {
     pub(crate) session_began: Instant,
     /// How often a handshake was completed: a line has worked.
     pub(crate) handshakes: u64,
+    /// When the last one was.
+    pub(crate) handshake_at: Instant,
     /// What the peer is thought to be doing while there is no session yet.
     pub(crate) hint: String,
     pub(crate) unread: Unread,
@@ -177,6 +179,7 @@ impl Engine {
             sessions: 0,
             session_began: Instant::now(),
             handshakes: 0,
+            handshake_at: Instant::now(),
             hint: String::new(),
             unread: Unread::default(),
             routes: Vec::new(),

@@ -64,7 +64,8 @@ impl Connection {
 
     /// As [`open`](Self::open), with several ways to one peer, the best one first: a board's UART and its network, say. The
     /// session goes on over the next one when the line is lost or silent, and comes back to a better one when somebody answers
-    /// there again, which is asked every 5 times [`Policy::Reconnect::most`](Policy).
+    /// there again, which is asked every 5 times [`Policy::Reconnect::most`](Policy), and less and less often, up to 64 times as
+    /// long, when that has no place for us.
     ///
     /// The peer must know that it is the same session: it is one endpoint, reached by all of the addresses. With
     /// [`Policy::Once`] the first address that works is the only one.
@@ -280,7 +281,7 @@ pub(crate) fn begin(origin: Origin, options: Options) -> Result<Connection, Erro
         }
         Origin::Dialed { addresses, backoff } => {
             let shared = Arc::new(shared);
-            let dialer = Dialer::start(&shared, addresses, backoff).map_err(system)?;
+            let dialer = Dialer::start(&shared, addresses, backoff, options.name).map_err(system)?;
             (shared, Source { _dialer: Some(dialer), _reception: None })
         }
         Origin::Awaited(waiting) => {

@@ -7,7 +7,7 @@
 use std::time::{Duration, Instant};
 
 use tieline::framing::{Framing, Peeked, Sealer};
-use tieline::limits::{FRAME_MIN, HELLO_MAX, VERSION_MAJOR, VERSION_MINOR};
+use tieline::limits::{FRAME_MIN, HELLO_MAX, NAME_MAX, VERSION_MAJOR, VERSION_MINOR};
 use tieline::packet::{Hello, HelloBody, HelloHead, Mode, Packet};
 use tieline::wire::Writer;
 
@@ -21,10 +21,10 @@ const HEARD_MAX: usize = 4096;
 /// HELLO's check begins as the ordinary CRC-32C does.
 const CHECK_START: u32 = u32::MAX;
 
-/// Whether somebody answers on this line, which nobody else uses.
-pub(crate) fn ask(line: &Line, cancel: &Cancel) -> bool {
+/// Whether somebody answers on this line, which nobody else uses. The name says who would come.
+pub(crate) fn ask(line: &Line, name: &str, cancel: &Cancel) -> bool {
     let nonce = nonce();
-    let Some(question) = frame(line.link.framing, nonce, 0, Mode::Probe, false) else { return false };
+    let Some(question) = frame(line.link.framing, nonce, 0, Mode::Probe, false, name) else { return false };
     if !matches!(line.write(&question), Ok(Step::Moved(n)) if n == question.len()) {
         return false;
     }
@@ -62,7 +62,7 @@ pub(crate) fn say_version(line: &Line, theirs: &HelloHead) {
 }
 
 fn say(line: &Line, to: &HelloHead, done: bool) {
-    if let Some(answer) = frame(line.link.framing, nonce(), to.nonce, Mode::Fresh, done) {
+    if let Some(answer) = frame(line.link.framing, nonce(), to.nonce, Mode::Fresh, done, "") {
         // A line that does not take so little now is asked again.
         let _ = line.write(&answer);
     }
@@ -81,11 +81,17 @@ fn nonce() -> u64 {
     u64::from_le_bytes(bytes) | 1
 }
 
-fn frame(framing: Framing, nonce: u64, echo: u64, mode: Mode, done: bool) -> Option<Vec<u8>> {
+/// As an endpoint cuts its own name.
+fn cut(name: &str) -> &str {
+    let most = name.floor_char_boundary(NAME_MAX);
+    name.get(..most).unwrap_or_default()
+}
+
+fn frame(framing: Framing, nonce: u64, echo: u64, mode: Mode, done: bool, name: &str) -> Option<Vec<u8>> {
     let head = HelloHead { major: VERSION_MAJOR, minor: VERSION_MINOR, done, nonce, echo };
     let least = u32::try_from(FRAME_MIN).ok()?;
     let body = HelloBody {
-        name: Default::default(),
+        name: cut(name).try_into().unwrap_or_default(),
         mode,
         capabilities: 0,
         frame_max: least,
@@ -112,10 +118,11 @@ mod tests {
     #[test]
     fn a_question_is_known_as_such_on_any_line() {
         for framing in [Framing::Serial, Framing::Stream, Framing::Datagram] {
-            let bytes = frame(framing, 7, 0, Mode::Probe, false).unwrap();
+            let bytes = frame(framing, 7, 0, Mode::Probe, false, "somebody with a long name").unwrap();
             let Peeked::Hello(hello) = Hello::peek(framing, &bytes) else { panic!("{framing:?}") };
             assert!(is_question(&hello) && hello.head.nonce == 7);
-            let bytes = frame(framing, 7, 9, Mode::Fresh, false).unwrap();
+            assert_eq!(hello.body.unwrap().name.as_str(), "somebody with a ");
+            let bytes = frame(framing, 7, 9, Mode::Fresh, false, "").unwrap();
             let Peeked::Hello(hello) = Hello::peek(framing, &bytes) else { panic!("{framing:?}") };
             assert!(!is_question(&hello) && hello.head.echo == 9);
         }

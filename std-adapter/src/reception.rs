@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, poll};
 use tieline::framing::Peeked;
 use tieline::limits::VERSION_MAJOR;
-use tieline::packet::Hello;
+use tieline::packet::{Hello, HelloHead};
 
 use crate::bell::Bell;
 use crate::driver::Shared;
@@ -157,8 +157,11 @@ struct Stranger {
 enum Verdict {
     Stays,
     SentAway(&'static str),
-    /// It only wanted to know whether anybody is here.
-    Answered,
+    /// It only wants to know whether anybody is here.
+    Asks {
+        name: String,
+        head: HelloHead,
+    },
     Placed,
 }
 
@@ -196,12 +199,18 @@ impl Desk {
                 .filter_map(|mut stranger| {
                     let readable = ready.next().unwrap_or(true);
                     match self.look_at(&mut stranger, readable) {
+                        Verdict::Asks { name, head } => {
+                            // Whoever could not stay would give up a line that works for one that does not.
+                            if !self.is_taken_for(&name) {
+                                probe::answer(&stranger.line, &head);
+                            }
+                            None
+                        }
                         Verdict::Stays => Some(stranger),
                         Verdict::SentAway(why) => {
                             self.note(why);
                             None
                         }
-                        Verdict::Answered => None,
                         Verdict::Placed => {
                             self.place(stranger);
                             None
@@ -273,6 +282,12 @@ impl Desk {
             true => Verdict::SentAway("somebody came and did not greet"),
             false => Verdict::Stays,
         }
+    }
+
+    /// Whether there is one session here, and it is with somebody of another name.
+    fn is_taken_for(&self, name: &str) -> bool {
+        let only = || self.state().guests.first().and_then(|guest| guest.shared.upgrade());
+        self.single && only().is_some_and(|shared| shared.is_with_another(name))
     }
 
     fn where_to(&self, name: &str, nonce: u64, came: Instant) -> Place {
@@ -401,6 +416,10 @@ impl Guest {
     }
 }
 
+fn name_in(hello: &Hello) -> String {
+    hello.body.as_ref().map(|body| body.name.as_str().to_owned()).unwrap_or_default()
+}
+
 impl Stranger {
     /// Whether it is of interest what it says. Of one that has greeted it is only whether it is there, and of a datagram's
     /// sender nobody knows that.
@@ -440,8 +459,7 @@ impl Stranger {
                     return Some(Verdict::SentAway(why));
                 }
                 Peeked::Hello(hello) if probe::is_question(&hello) => {
-                    probe::answer(&self.line, &hello.head);
-                    return Some(Verdict::Answered);
+                    return Some(Verdict::Asks { name: name_in(&hello), head: hello.head });
                 }
                 Peeked::Hello(hello) if hello.head.major != VERSION_MAJOR => {
                     probe::say_version(&self.line, &hello.head);
@@ -450,8 +468,7 @@ impl Stranger {
                     ));
                 }
                 Peeked::Hello(hello) => {
-                    let name = hello.body.map(|body| body.name.as_str().to_owned()).unwrap_or_default();
-                    self.hello = Some((name, hello.head.nonce));
+                    self.hello = Some((name_in(&hello), hello.head.nonce));
                     return None;
                 }
             }
