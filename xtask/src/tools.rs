@@ -11,7 +11,7 @@ pub(crate) fn defmt_print() -> Result<PathBuf> {
     provide("defmt-print", "^1")
 }
 
-/// Installs a program of crates.io into `target/tools`, which it says, unless it is there.
+/// Installs a published program into `target/tools`, which it says, unless it is there.
 fn provide(program: &str, version: &str) -> Result<PathBuf> {
     let root = workspace::target_dir()?.join("tools");
     let path = root.join("bin").join(program).with_extension(std::env::consts::EXE_EXTENSION);
