@@ -335,7 +335,9 @@ fn another_type_on_the_same_path_is_said() {
     let publish = finish(tieline(&["pub", &dial, "Line@bench.in"]).spawn().unwrap());
     assert_eq!(publish.status.code(), Some(1));
     assert!(stderr(&publish).contains("another type or schema"), "{}", stderr(&publish));
-    assert_success("sub", &finish(sub));
+    let sub = finish(sub);
+    assert_eq!(sub.status.code(), Some(1));
+    assert!(stderr(&sub).contains("another type or schema"), "{}", stderr(&sub));
 }
 
 #[test]

@@ -82,8 +82,13 @@ fn write_messages(
             watch.look(*seen)?;
             payload = loop {
                 match subscriber.recv_timeout(LOOK) {
+                    Ok(payload) => break payload,
                     Err(Error::TimedOut) => watch.look(*seen)?,
-                    other => break other?,
+                    Err(error) => {
+                        // What was told before the end says more than that it has ended.
+                        watch.look(*seen)?;
+                        return Err(error.into());
+                    }
                 }
             };
         }
