@@ -6,8 +6,17 @@
 use std::fmt;
 use std::str::FromStr;
 
+mod error;
+mod host;
+mod options;
+mod serial;
 mod udp;
 
+pub use error::AddressError;
+use error::{EXAMPLES, Problem};
+use host::{split_host, this_machine};
+use options::Stated;
+pub(crate) use serial::{Dtr, Port, Wires};
 pub use tieline::Framing;
 pub(crate) use udp::{To, Udp};
 
@@ -54,44 +63,6 @@ pub(crate) enum Carrier {
     Udp(Udp),
     Unix { path: String, listen: bool },
     Serial { port: Port, wires: Wires },
-}
-
-/// What is done with the control lines of a serial port.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
-pub(crate) struct Wires {
-    /// RTS and CTS say when bytes may be sent.
-    pub(crate) rtscts: bool,
-    pub(crate) dtr: Option<Dtr>,
-}
-
-/// What DTR (and RTS, unless it is for flow control) is set to when the port is opened. Many a board is reset by it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) enum Dtr {
-    On,
-    Off,
-    /// As it is, also when the port is closed: the next one who opens it resets nothing.
-    Keep,
-}
-
-/// Which serial port.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(crate) enum Port {
-    /// A device file.
-    Path(String),
-    /// That of a USB device: vendor and product, and the serial number that it tells of itself if there are several.
-    Usb { vendor: u16, product: u16, serial: Option<String> },
-}
-
-impl fmt::Display for Port {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Path(path) => f.write_str(path),
-            Self::Usb { vendor, product, serial } => {
-                write!(f, "USB {vendor:04x}:{product:04x}")?;
-                serial.iter().try_for_each(|serial| write!(f, ":{serial}"))
-            }
-        }
-    }
 }
 
 impl Address {
@@ -230,44 +201,6 @@ impl Address {
         let carrier = Carrier::Unix { path: place.to_owned(), listen: options.listen };
         Ok(Self { carrier, serial_framing: false, baud: None })
     }
-
-    fn parse_serial(place: &str, options: Stated) -> Result<Self, Problem> {
-        const EXAMPLE: &str = "serial:///dev/ttyUSB0?baud=921600";
-        let is_missing = place.is_empty() || place == "/";
-        let port = match options.usb {
-            None if is_missing => {
-                return Err(Problem::new("the device is missing", "a serial port", EXAMPLE));
-            }
-            None => Port::Path(place.to_owned()),
-            Some(usb) if is_missing => usb,
-            Some(usb) => {
-                let wrong = format!("a device and `usb` both say which port: `{place}` and {usb}");
-                return Err(Problem::new(wrong, "a serial port", "serial://?usb=0403:6001"));
-            }
-        };
-        if cfg!(unix) && !is_missing && !place.starts_with('/') {
-            return Err(Problem::new(
-                format!("`{place}` is not an absolute path: it takes three slashes"),
-                "a serial port",
-                format!("serial:///{place}"),
-            ));
-        }
-        let understood = format!("a serial port, device `{port}`");
-        if options.listen {
-            return Err(Problem::new(
-                "a serial port does not listen: leave `listen` away",
-                understood,
-                EXAMPLE,
-            ));
-        }
-        if options.serial_framing == Some(false) {
-            let wrong =
-                "framing=stream loses its place for good when a byte is lost, which a serial port may do";
-            return Err(Problem::new(wrong, understood, EXAMPLE));
-        }
-        let wires = Wires { rtscts: options.rtscts.unwrap_or(false), dtr: options.dtr };
-        Ok(Self { carrier: Carrier::Serial { port, wires }, serial_framing: true, baud: options.baud })
-    }
 }
 
 impl FromStr for Address {
@@ -322,220 +255,6 @@ impl fmt::Display for Address {
         if options.is_empty() { Ok(()) } else { write!(f, "?{}", options.join("&")) }
     }
 }
-
-/// The options behind the question mark.
-#[derive(Debug, Default)]
-struct Stated {
-    listen: bool,
-    serial_framing: Option<bool>,
-    baud: Option<u32>,
-    usb: Option<Port>,
-    rtscts: Option<bool>,
-    dtr: Option<Dtr>,
-}
-
-impl Stated {
-    /// Whether it says something that only a serial port has.
-    fn is_of_port(&self) -> bool {
-        self.usb.is_some() || self.rtscts.is_some() || self.dtr.is_some()
-    }
-
-    fn parse(text: &str) -> Result<Self, Problem> {
-        let mut stated = Self::default();
-        for option in text.split('&').filter(|option| !option.is_empty()) {
-            let (name, value) = match option.split_once('=') {
-                Some((name, value)) => (name, Some(value)),
-                None => (option, None),
-            };
-            let twice = match (name, value) {
-                ("listen", None) => std::mem::replace(&mut stated.listen, true),
-                ("listen", Some(value)) => {
-                    let wrong = format!("`listen` takes no value, and here it is `{value}`");
-                    return Err(Problem::new(wrong, "", "tcp://0.0.0.0:4100?listen"));
-                }
-                ("baud", value) => stated.baud.replace(parse_baud(value)?).is_some(),
-                ("usb", value) => stated.usb.replace(parse_usb(value)?).is_some(),
-                ("flow", value) => stated.rtscts.replace(parse_flow(value)?).is_some(),
-                ("dtr", value) => stated.dtr.replace(parse_dtr(value)?).is_some(),
-                ("framing", value) => stated.serial_framing.replace(parse_framing(value)?).is_some(),
-                _ => {
-                    let wrong = format!(
-                        "`{name}` is not an option; there are listen, baud=N, usb=VID:PID, flow=rtscts, dtr=on|off|keep and framing=serial"
-                    );
-                    return Err(Problem::new(wrong, "", EXAMPLES));
-                }
-            };
-            if twice {
-                return Err(Problem::new(format!("`{name}` is there twice"), "", EXAMPLES));
-            }
-        }
-        Ok(stated)
-    }
-}
-
-fn parse_baud(value: Option<&str>) -> Result<u32, Problem> {
-    let value = value.unwrap_or_default();
-    match value.parse() {
-        Ok(baud @ 1..) => Ok(baud),
-        _ => Err(Problem::new(
-            format!("`baud` is bits per second, a whole number from 1, and not `{value}`"),
-            "",
-            "serial:///dev/ttyUSB0?baud=921600",
-        )),
-    }
-}
-
-fn parse_usb(value: Option<&str>) -> Result<Port, Problem> {
-    let value = value.unwrap_or_default();
-    let mut parts = value.splitn(3, ':');
-    let mut number = || parts.next().and_then(|part| u16::from_str_radix(part, 16).ok());
-    match (number(), number(), parts.next()) {
-        (Some(vendor), Some(product), serial) if serial != Some("") => {
-            Ok(Port::Usb { vendor, product, serial: serial.map(str::to_owned) })
-        }
-        _ => Err(Problem::new(
-            format!(
-                "`usb` is vendor and product in hexadecimal, and perhaps a serial number, and not `{value}`"
-            ),
-            "",
-            "serial://?usb=0403:6001&baud=921600",
-        )),
-    }
-}
-
-fn parse_flow(value: Option<&str>) -> Result<bool, Problem> {
-    match value {
-        Some("rtscts") => Ok(true),
-        Some("none") => Ok(false),
-        other => Err(Problem::new(
-            format!("`flow` is rtscts or none, and not `{}`", other.unwrap_or_default()),
-            "a serial port",
-            "serial:///dev/ttyUSB0?flow=rtscts",
-        )),
-    }
-}
-
-fn parse_dtr(value: Option<&str>) -> Result<Dtr, Problem> {
-    match value {
-        Some("on") => Ok(Dtr::On),
-        Some("off") => Ok(Dtr::Off),
-        Some("keep") => Ok(Dtr::Keep),
-        other => Err(Problem::new(
-            format!("`dtr` is on, off or keep, and not `{}`", other.unwrap_or_default()),
-            "a serial port",
-            "serial:///dev/ttyUSB0?dtr=keep",
-        )),
-    }
-}
-
-fn parse_framing(value: Option<&str>) -> Result<bool, Problem> {
-    match value {
-        Some("serial") => Ok(true),
-        Some("stream") => Ok(false),
-        other => Err(Problem::new(
-            format!("`framing` is serial or stream, and not `{}`", other.unwrap_or_default()),
-            "",
-            "tcp://gateway:4100?framing=serial",
-        )),
-    }
-}
-
-/// `host:port`, the host in brackets if it is an IPv6 address.
-fn split_host(scheme: &str, place: &str) -> Result<(String, u16), Problem> {
-    let name = scheme.to_uppercase();
-    let example = |place: &str| format!("{scheme}://{place}");
-    let place = place.strip_suffix('/').unwrap_or(place);
-    let (host, port) = if let Some(rest) = place.strip_prefix('[') {
-        let (host, rest) = rest.split_once(']').ok_or_else(|| {
-            Problem::new("the bracket of the IPv6 address is not closed", &*name, example("[::1]:4100"))
-        })?;
-        (host, rest.strip_prefix(':'))
-    } else if place.matches(':').count() > 1 {
-        let wrong = "several colons: an IPv6 address stands in brackets";
-        return Err(Problem::new(wrong, &*name, example("[::1]:4100")));
-    } else {
-        match place.split_once(':') {
-            Some((host, port)) => (host, Some(port)),
-            None => (place, None),
-        }
-    };
-    if host.is_empty() {
-        let wrong = "the host is missing; to listen on all interfaces it is 0.0.0.0";
-        return Err(Problem::new(wrong, name, example("192.168.0.7:4100")));
-    }
-    if host.contains(['/', '@', ' ']) {
-        let wrong =
-            format!("`{host}` is not a host: nothing but host and port stand before the question mark");
-        return Err(Problem::new(wrong, name, example("192.168.0.7:4100")));
-    }
-    let understood = format!("{name}, host `{host}`");
-    let port = port.filter(|port| !port.is_empty());
-    let port = port.ok_or_else(|| {
-        Problem::new("the port is missing", &*understood, example(&format!("{place}:4100")))
-    })?;
-    let number = port.parse().map_err(|_| {
-        let wrong = format!("`{port}` is not a port, which is a number from 1 to 65535");
-        Problem::new(wrong, understood, example("192.168.0.7:4100"))
-    })?;
-    Ok((host.to_owned(), number))
-}
-
-/// Where a program of this machine finds who listens at `host`.
-fn this_machine(host: &str) -> String {
-    match host {
-        "0.0.0.0" => "127.0.0.1",
-        "::" => "::1",
-        host => host,
-    }
-    .to_owned()
-}
-
-const EXAMPLES: &str =
-    "tcp://192.168.0.7:4100, tcp://0.0.0.0:4100?listen or serial:///dev/ttyUSB0?baud=921600";
-
-/// Why a text is not an [`Address`]: what is wrong, what was understood, and one that is right.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct AddressError {
-    text: String,
-    problem: Problem,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Problem {
-    wrong: String,
-    understood: String,
-    example: String,
-}
-
-impl Problem {
-    fn new(wrong: impl Into<String>, understood: impl Into<String>, example: impl Into<String>) -> Self {
-        Self { wrong: wrong.into(), understood: understood.into(), example: example.into() }
-    }
-
-    fn no_scheme(text: &str) -> Self {
-        let example = if text.starts_with('/') {
-            format!("serial://{text}")
-        } else if !text.is_empty() && text.contains(':') && !text.contains('/') {
-            format!("tcp://{text}")
-        } else {
-            EXAMPLES.to_owned()
-        };
-        Self::new("an address begins with tcp://, udp://, unix:// or serial://", "", example)
-    }
-}
-
-impl fmt::Display for AddressError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Problem { wrong, understood, example } = &self.problem;
-        write!(f, "the address `{}` is not right: {wrong}", self.text)?;
-        if !understood.is_empty() {
-            write!(f, " (understood so far: {understood})")?;
-        }
-        write!(f, ". A right one: {example}")
-    }
-}
-
-impl std::error::Error for AddressError {}
 
 #[cfg(test)]
 mod tests {

@@ -3,7 +3,9 @@
 use std::fmt;
 use std::net::IpAddr;
 
-use super::{Address, Carrier, Problem, split_host};
+use super::error::Problem;
+use super::host::split_host;
+use super::{Address, Carrier};
 
 /// The smallest MTU that leaves room for any HELLO: 84 bytes, 8 of UDP and 40 of IPv6.
 const MTU_MIN: u16 = 132;
