@@ -235,22 +235,11 @@ impl fmt::Display for Address {
                     options.push("listen".to_owned());
                 }
             }
-            Carrier::Serial { port: Port::Path(path), .. } => write!(f, "serial://{path}")?,
-            Carrier::Serial { port: Port::Usb { vendor, product, serial }, .. } => {
-                f.write_str("serial://")?;
-                let serial = serial.iter().map(|serial| format!(":{serial}")).collect::<String>();
-                options.push(format!("usb={vendor:04x}:{product:04x}{serial}"));
-            }
+            Carrier::Serial { port, .. } => port.write(f, &mut options)?,
         }
         options.extend(self.baud.map(|baud| format!("baud={baud}")));
         if let Carrier::Serial { wires, .. } = &self.carrier {
-            options.extend(wires.rtscts.then(|| "flow=rtscts".to_owned()));
-            let dtr = wires.dtr.map(|dtr| match dtr {
-                Dtr::On => "dtr=on",
-                Dtr::Off => "dtr=off",
-                Dtr::Keep => "dtr=keep",
-            });
-            options.extend(dtr.map(str::to_owned));
+            wires.write(&mut options);
         }
         if options.is_empty() { Ok(()) } else { write!(f, "?{}", options.join("&")) }
     }

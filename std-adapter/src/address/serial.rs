@@ -32,6 +32,31 @@ pub(crate) enum Port {
     Usb { vendor: u16, product: u16, serial: Option<String> },
 }
 
+impl Port {
+    pub(super) fn write(&self, f: &mut fmt::Formatter<'_>, options: &mut Vec<String>) -> fmt::Result {
+        match self {
+            Self::Path(path) => write!(f, "serial://{path}"),
+            Self::Usb { vendor, product, serial } => {
+                let serial = serial.iter().map(|serial| format!(":{serial}")).collect::<String>();
+                options.push(format!("usb={vendor:04x}:{product:04x}{serial}"));
+                f.write_str("serial://")
+            }
+        }
+    }
+}
+
+impl Wires {
+    pub(super) fn write(self, options: &mut Vec<String>) {
+        options.extend(self.rtscts.then(|| "flow=rtscts".to_owned()));
+        let dtr = self.dtr.map(|dtr| match dtr {
+            Dtr::On => "dtr=on",
+            Dtr::Off => "dtr=off",
+            Dtr::Keep => "dtr=keep",
+        });
+        options.extend(dtr.map(str::to_owned));
+    }
+}
+
 impl fmt::Display for Port {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
