@@ -92,6 +92,12 @@ impl Core {
             }
             Known::Same(index) => {
                 if let Some(slot) = t.routes.get_mut(index) {
+                    if (intent.withdrawn || !slot.peer_has(peer::INTENT))
+                        && slot.inbox.last_waiting(t.rx).is_some_and(|record| !record.reliable)
+                    {
+                        // Messages may be counted anew: what comes is no part of one that was begun before.
+                        slot.inbox.drop_waiting();
+                    }
                     slot.on_intent(intent, now);
                 }
                 self.set_lapse(t, now);
