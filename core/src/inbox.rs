@@ -28,7 +28,7 @@ pub(crate) struct Record {
     pub(crate) missing: u32,
     /// Low bits of the number of the first packet that came of it; of a request, its id.
     pub(crate) key: u16,
-    /// Which of the route's messages it is, modulo 128.
+    /// Which of the route's messages it is, modulo 256.
     pub(crate) number: u8,
     pub(crate) reliable: bool,
     /// When it is to be discarded unread; 0: never.
@@ -39,7 +39,6 @@ pub(crate) struct Record {
 
 const LEN_BITS: u32 = 19;
 const LEN_MASK: u64 = (1 << LEN_BITS) - 1;
-const NUMBER_MASK: u8 = 0x7F;
 
 impl Record {
     /// A record whose payload is whole.
@@ -49,7 +48,7 @@ impl Record {
 
     /// One of which nothing has come.
     pub(crate) const fn large(key: u16, reliable: bool, len: u32, number: u8) -> Self {
-        Self { len, missing: len, key, number: number & NUMBER_MASK, reliable, deadline: 0, expires: false }
+        Self { len, missing: len, key, number, reliable, deadline: 0, expires: false }
     }
 
     /// The same with another key.
@@ -80,9 +79,9 @@ impl Record {
         let bits = u64::from(self.len)
             | u64::from(self.missing) << LEN_BITS
             | u64::from(self.key) << (2 * LEN_BITS)
-            | u64::from(self.number & NUMBER_MASK) << 54
-            | u64::from(self.reliable) << 61
-            | u64::from(self.expires) << 62;
+            | u64::from(self.number) << 54
+            | u64::from(self.reliable) << 62
+            | u64::from(self.expires) << 63;
         ring.put(buffer, at, bits.to_le_bytes());
         if self.expires() {
             ring.put(buffer, at + MESSAGE_COST, self.deadline.to_le_bytes());
@@ -91,14 +90,14 @@ impl Record {
 
     fn load(ring: &Ring, buffer: &[u8], at: usize) -> Self {
         let bits = u64::from_le_bytes(ring.read(buffer, at));
-        let expires = capability::EXPIRY && bits >> 62 & 1 != 0;
+        let expires = capability::EXPIRY && bits >> 63 != 0;
         let deadline = if expires { u32::from_le_bytes(ring.read(buffer, at + MESSAGE_COST)) } else { 0 };
         Self {
             len: (bits & LEN_MASK) as u32,
             missing: (bits >> LEN_BITS & LEN_MASK) as u32,
             key: (bits >> (2 * LEN_BITS)) as u16,
-            number: (bits >> 54) as u8 & NUMBER_MASK,
-            reliable: bits >> 61 & 1 != 0,
+            number: (bits >> 54) as u8,
+            reliable: bits >> 62 & 1 != 0,
             deadline,
             expires,
         }

@@ -47,7 +47,7 @@ impl Core {
         if let Some((offset, total)) = header.part.filter(|(offset, _)| *offset > 0) {
             let expected = slot.inbox.last_waiting(t.rx).is_some_and(|record| {
                 !record.reliable
-                    && record.number == header.number & 0x7F
+                    && record.number == header.number
                     && record.len == total
                     && record.len - record.missing == offset
             });
