@@ -1,12 +1,12 @@
 //! The program as people use it: real processes, real TCP, real pipes.
 
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::TcpListener;
 use std::process::{Child, Command, Output, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use tieline_std::{Address, Connection, Listener, Options, Refusal, route};
+use tieline_tests::free_port;
 use tieline_tests::gate::Gate;
 
 /// What takes longer than this hangs.
@@ -20,7 +20,7 @@ fn tieline(args: &[&str]) -> Command {
 
 /// Both ends of an address that nobody uses: (to dial, to listen).
 fn addresses() -> (String, String) {
-    let port = TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port();
+    let port = free_port();
     (format!("tcp://127.0.0.1:{port}"), format!("tcp://127.0.0.1:{port}?listen"))
 }
 
@@ -504,7 +504,7 @@ fn ctrl_c_ends_cleanly() {
 
 #[test]
 fn a_line_to_a_group_is_heard_by_all_members() {
-    let port = std::net::UdpSocket::bind("0.0.0.0:0").unwrap().local_addr().unwrap().port();
+    let port = free_port();
     let group = format!("udp://239.255.4.3:{port}?multicast&interface=lo&hops=0");
     let listeners: Vec<Child> =
         (0..2).map(|_| tieline(&["sub", &group, "Line@a.b", "--count", "3"]).spawn().unwrap()).collect();
@@ -537,7 +537,7 @@ fn a_line_to_a_group_is_heard_by_all_members() {
 
 #[test]
 fn lines_go_over_udp() {
-    let port = std::net::UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let port = free_port();
     let (dial, listen) = (format!("udp://127.0.0.1:{port}"), format!("udp://127.0.0.1:{port}?listen"));
     let sub = tieline(&["sub", &listen, "Line@a.b"]).spawn().unwrap();
     let mut publish =

@@ -5,11 +5,11 @@
 
 use std::fmt;
 use std::io::{Read, Write};
-use std::net::TcpListener;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+use tieline_tests::free_port;
 use tieline_tests::proxy::{Counts, Cuts, Faults, Plan, Proxy, Report};
 
 const LINES: u32 = 20_000;
@@ -120,7 +120,7 @@ fn stories(wiring: Wiring, options: &str, plan: impl Fn(u64) -> Plan) -> Vec<Rep
 fn story(wiring: Wiring, options: &str, plan: &Plan) -> Report {
     let (proxy, publish_at, subscribe_at) = match wiring {
         Wiring::Tcp => {
-            let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+            let port = free_port();
             let far = format!("127.0.0.1:{port}");
             let proxy = Proxy::tcp("127.0.0.1:0", &far, plan).unwrap();
             let near = format!("tcp://{}?framing=serial&{options}", proxy.ends()[0]);

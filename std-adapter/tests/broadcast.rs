@@ -1,12 +1,12 @@
 //! Broadcast and multicast over the loopback interface.
 
 use std::collections::HashMap;
-use std::net::UdpSocket;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use tieline_std::tieline::PublishError;
 use tieline_std::{Address, Broadcast, Error, Named, Route, route};
+use tieline_tests::free_port;
 
 const LONG: Duration = Duration::from_secs(20);
 
@@ -19,11 +19,6 @@ impl Named for Sample {
 
 const SAMPLES: Route<Sample> = Route::new("broadcast.samples");
 const OTHERS: Route<Sample> = Route::new("broadcast.others");
-
-/// A port that was free a moment ago.
-fn free_port() -> u16 {
-    UdpSocket::bind("0.0.0.0:0").unwrap().local_addr().unwrap().port()
-}
 
 fn group() -> Broadcast {
     let address = format!("udp://239.255.4.2:{}?multicast&interface=lo&hops=0", free_port());

@@ -16,7 +16,7 @@ use tieline_std::{
     Address, Connection, Error, Event, IntentOptions, InterestOptions, LostReason, Options, Policy,
     RouteName, route,
 };
-use tieline_tests::Rng;
+use tieline_tests::{Rng, free_port};
 
 const LONG: Duration = Duration::from_secs(30);
 const KILLS: u64 = 8;
@@ -89,10 +89,6 @@ fn what_is_to_be_killed() {
             }
         }
     }
-}
-
-fn free_port() -> u16 {
-    std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port()
 }
 
 /// A reader at `here` meets publishers at `there` that are killed.

@@ -8,8 +8,8 @@ use tieline_std::{
     Address, CallError, Connection, Ended, Error, Event, IntentOptions, InterestOptions, Listener,
     LostReason, Options, Policy, RawPublisher, RawSubscriber, RouteName, route,
 };
-use tieline_tests::Rng;
 use tieline_tests::gate::Gate;
+use tieline_tests::{Rng, free_port};
 
 const LONG: Duration = Duration::from_secs(30);
 
@@ -38,10 +38,6 @@ fn through_a_gate() -> (Connection, Connection, Gate) {
     let address = format!("tcp://{}", gate.address()).parse().unwrap();
     let dials = Connection::open(&address, quick("dials")).unwrap();
     (dials, waits.join().unwrap().unwrap(), gate)
-}
-
-fn free_port() -> u16 {
-    std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port()
 }
 
 /// Publishes numbers until told to stop; how many.

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use tieline_std::{
     Address, Connection, Error, IntentOptions, InterestOptions, Listener, Options, Policy, RouteName, route,
 };
+use tieline_tests::free_port;
 
 const LONG: Duration = Duration::from_secs(20);
 
@@ -20,11 +21,6 @@ fn connected(options: Options) -> (Connection, Connection) {
     let address = listener.address().to_dial();
     let dialled = thread::spawn(move || Connection::open(&address, options).unwrap());
     (listener.accept(options).unwrap(), dialled.join().unwrap())
-}
-
-/// A port that was free a moment ago.
-fn free_port() -> u16 {
-    TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port()
 }
 
 #[test]

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use tieline_std::{
     Address, Connection, Error, IntentOptions, InterestOptions, Listener, Options, RouteName, route,
 };
+use tieline_tests::free_port;
 use tieline_tests::proxy::{DatagramFaults, DatagramProxy};
 
 const LONG: Duration = Duration::from_secs(30);
@@ -142,7 +143,7 @@ fn each_peer_has_its_own_session() {
 
 #[test]
 fn who_is_early_waits_for_who_is_late() {
-    let port = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let port = free_port();
     let early = thread::spawn(move || Connection::open(&Address::udp("127.0.0.1", port), named("")));
     // It is refused at least once.
     thread::sleep(Duration::from_millis(250));
@@ -153,7 +154,7 @@ fn who_is_early_waits_for_who_is_late() {
 
 #[test]
 fn nobody_there_is_said_in_time() {
-    let port = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let port = free_port();
     let options = Options { timeout: Some(Duration::from_millis(400)), ..Options::default() };
     let begin = Instant::now();
     let error = Connection::open(&Address::udp("127.0.0.1", port), options).unwrap_err();

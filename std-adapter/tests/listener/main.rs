@@ -13,6 +13,7 @@ use tieline_std::{
     Address, Connection, Error, Event, IntentOptions, InterestOptions, Listener, Options, Policy, RouteName,
     route,
 };
+use tieline_tests::free_port;
 use tieline_tests::gate::Gate;
 
 mod crowds;
@@ -104,7 +105,7 @@ fn answer_of(major: u8, boot: u64, name: &str, echo: u64) -> Vec<u8> {
 
 /// Somebody who waits for one peer, at a port, and that peer, which comes through a gate.
 fn one_and_its_peer(options: impl Fn(&'static str) -> Options) -> (Connection, Connection, Gate, Address) {
-    let port = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port();
+    let port = free_port();
     let listens = options("one");
     let opens =
         thread::spawn(move || Connection::open(&Address::tcp_listen("127.0.0.1", port), listens).unwrap());

@@ -6,7 +6,7 @@ use super::*;
 fn who_waits_for_one_peer_keeps_it_and_sends_others_away() {
     let _story = one_at_a_time();
     let before = threads();
-    let port = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port();
+    let port = free_port();
     let opens = thread::spawn(move || {
         Connection::open(&Address::tcp_listen("127.0.0.1", port), quick("one")).unwrap()
     });
@@ -61,7 +61,7 @@ fn who_waits_goes_on_waiting_when_somebody_came_who_cannot_be_talked_to() {
     let _story = one_at_a_time();
     let (sends, port) = mpsc::channel();
     let opens = thread::spawn(move || {
-        let port = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port();
+        let port = free_port();
         sends.send(port).unwrap();
         Connection::open(&Address::tcp_listen("127.0.0.1", port), quick("one"))
     });
