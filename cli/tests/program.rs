@@ -1,7 +1,10 @@
 //! The program as people use it: real processes, real TCP, real pipes.
 
 use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -22,6 +25,26 @@ fn tieline(args: &[&str]) -> Command {
 fn addresses() -> (String, String) {
     let port = free_port();
     (format!("tcp://127.0.0.1:{port}"), format!("tcp://127.0.0.1:{port}?listen"))
+}
+
+/// A program that listens, and does.
+fn listening(args: &[&str], listen: &str) -> Child {
+    let child = tieline(args).spawn().unwrap();
+    drop(arrive(listen));
+    child
+}
+
+/// Connects as soon as somebody listens there.
+fn arrive(listen: &str) -> TcpStream {
+    let place = listen.trim_start_matches("tcp://").trim_end_matches("?listen");
+    let begin = Instant::now();
+    loop {
+        match TcpStream::connect(place) {
+            Ok(stream) => break stream,
+            Err(_) => assert!(begin.elapsed() < LIMIT, "it does not listen"),
+        }
+        thread::sleep(Duration::from_millis(2));
+    }
 }
 
 /// Waits for the end, but not for ever; reads what the program writes meanwhile.
@@ -238,25 +261,32 @@ fn a_file_goes_through_outages_exactly_once() {
     let through = format!("tcp://{}", gate.address());
     let mut publish =
         tieline(&["pub", "--reliable", &through, "Line@bench.in"]).stdin(Stdio::piped()).spawn().unwrap();
-    feed(&mut publish, seq(LINES));
-    let over = std::sync::atomic::AtomicBool::new(false);
+    let mut stdin = publish.stdin.take().unwrap();
     let (sub, publish) = thread::scope(|scope| {
-        let cuts = scope.spawn(|| {
-            while !over.load(std::sync::atomic::Ordering::SeqCst) && gate.passed() < 6 {
-                thread::sleep(Duration::from_millis(150));
-                gate.cut();
+        let gate = &gate;
+        let feeds = scope.spawn(move || {
+            for (number, part) in seq(LINES).chunks(512 * 1024).enumerate() {
+                if number > 0 {
+                    // Most of what was written before has been read: it is more than a pipe holds.
+                    let (begin, before) = (Instant::now(), gate.passed());
+                    gate.cut();
+                    while gate.passed() == before && begin.elapsed() < LIMIT {
+                        thread::sleep(Duration::from_millis(5));
+                    }
+                }
+                // It fails when the program ends early, which shows below.
+                let _ = stdin.write_all(part);
             }
         });
         let publish = scope.spawn(|| finish(publish));
         let sub = finish(sub);
-        over.store(true, std::sync::atomic::Ordering::SeqCst);
-        cuts.join().unwrap();
+        feeds.join().unwrap();
         (sub, publish.join().unwrap())
     });
     assert_success("sub", &sub);
     assert_success("pub", &publish);
     assert!(sub.stdout == seq(LINES), "{} bytes came: {}", sub.stdout.len(), stderr(&sub));
-    assert!(gate.passed() > 2, "the line was cut only {} times", gate.passed());
+    assert!(gate.passed() > 4, "the line was cut only {} times", gate.passed());
     assert!(stderr(&sub).contains("nothing reliable is missing"), "{}", stderr(&sub));
 }
 
@@ -320,8 +350,8 @@ fn a_line_that_is_too_long_is_named_with_the_limit() {
 #[test]
 fn a_publisher_without_an_audience_says_so() {
     let (dial, listen) = addresses();
-    let sub = tieline(&["sub", &listen, "Line@bench.out"]).spawn().unwrap();
-    let publish = tieline(&["pub", &dial, "Line@bench.in", "--timeout", "0.3"]).spawn().unwrap();
+    let sub = listening(&["sub", &listen, "Line@bench.out"], &listen);
+    let publish = tieline(&["pub", &dial, "Line@bench.in", "--timeout", "3"]).spawn().unwrap();
     let publish = finish(publish);
     assert_eq!(publish.status.code(), Some(1));
     assert!(stderr(&publish).contains("has not asked for Line@bench.in"), "{}", stderr(&publish));
@@ -352,7 +382,7 @@ fn nobody_there_is_said_in_time() {
     ] {
         let begin = Instant::now();
         let output = finish(tieline(args).spawn().unwrap());
-        assert!(begin.elapsed() < Duration::from_secs(5), "{args:?}");
+        assert!(begin.elapsed() < LIMIT / 2, "{args:?}");
         assert_eq!(output.status.code(), Some(1), "{args:?}");
         let said = stderr(&output);
         assert!(said.contains("no peer answered at tcp://127.0.0.1:"), "{args:?}: {said}");
@@ -368,8 +398,8 @@ fn what_is_dialled_in_vain_is_said_while_it_is_waited_for() {
     let said = stderr(&output);
     let lines: Vec<_> = said.lines().collect();
     assert_eq!(lines.len(), 2, "{said}");
-    assert!(lines[0].contains("/dev/none within 1.0 s: ") && lines[0].ends_with("; still waiting"), "{said}");
-    assert!(lines[1].contains("within 1.5 s"), "{said}");
+    assert!(lines[0].contains("/dev/none within ") && lines[0].ends_with("; still waiting"), "{said}");
+    assert!(lines[1].contains("/dev/none within ") && !lines[1].ends_with("; still waiting"), "{said}");
 
     // For ever, and until it comes.
     let (dial, listen) = addresses();
@@ -489,14 +519,7 @@ fn ctrl_c_ends_cleanly() {
 
     // Before there is a connection, too. It says nothing until then, so wait until it listens.
     let sub = tieline(&["sub", &listen, "Line@a"]).spawn().unwrap();
-    let port = listen.trim_start_matches("tcp://").trim_end_matches("?listen");
-    let begin = Instant::now();
-    let peer = loop {
-        match std::net::TcpStream::connect(port) {
-            Ok(stream) => break stream,
-            Err(_) => assert!(begin.elapsed() < LIMIT, "it does not listen"),
-        }
-    };
+    let peer = arrive(&listen);
     interrupt(&sub);
     assert_eq!(finish(sub).status.code(), Some(130));
     drop(peer);
@@ -509,13 +532,14 @@ fn a_line_to_a_group_is_heard_by_all_members() {
     let listeners: Vec<Child> =
         (0..2).map(|_| tieline(&["sub", &group, "Line@a.b", "--count", "3"]).spawn().unwrap()).collect();
     // Who comes late has heard nothing: said again until everybody has enough.
+    let over = Arc::new(AtomicBool::new(false));
     let speaker = thread::spawn({
-        let group = group.clone();
+        let (group, over) = (group.clone(), Arc::clone(&over));
         move || {
             let mut speaker = tieline(&["pub", &group, "Line@a.b"]).stdin(Stdio::piped()).spawn().unwrap();
             let mut stdin = speaker.stdin.take().unwrap();
-            for _ in 0..400 {
-                if stdin.write_all(b"hello\n").is_err() {
+            for _ in 0..LIMIT.as_millis() / 25 {
+                if over.load(Ordering::SeqCst) || stdin.write_all(b"hello\n").is_err() {
                     break;
                 }
                 thread::sleep(Duration::from_millis(25));
@@ -529,7 +553,8 @@ fn a_line_to_a_group_is_heard_by_all_members() {
         assert_success("sub", &output);
         assert_eq!(String::from_utf8_lossy(&output.stdout), "hello\nhello\nhello\n");
     }
-    drop(speaker);
+    over.store(true, Ordering::SeqCst);
+    assert_success("pub", &speaker.join().unwrap());
 
     let refused = tieline(&["pub", "--reliable", &group, "Line@a.b"]).output().unwrap();
     assert!(stderr(&refused).contains("leave --reliable away"), "{}", stderr(&refused));
@@ -593,13 +618,20 @@ fn ports_are_listed_and_shells_complete() {
 
 #[test]
 fn what_the_peer_declares_is_listed() {
-    let (dial, listen) = addresses();
-    let mut sub = tieline(&["sub", &listen, "Line@a.b"]).spawn().unwrap();
-    let output = finish(tieline(&["routes", &dial, "--watch", "0.5"]).spawn().unwrap());
-    let _ = sub.kill();
-    let _ = sub.wait();
-    assert_success("routes", &output);
-    let text = String::from_utf8_lossy(&output.stdout);
+    let begin = Instant::now();
+    let text = loop {
+        let (dial, listen) = addresses();
+        let mut sub = tieline(&["sub", &listen, "Line@a.b"]).spawn().unwrap();
+        let output = finish(tieline(&["routes", &dial, "--watch", "0.5"]).spawn().unwrap());
+        let _ = sub.kill();
+        let _ = sub.wait();
+        assert_success("routes", &output);
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        // On a busy machine it may take longer until all is declared.
+        if text.contains("Line@a.b") || begin.elapsed() > LIMIT {
+            break text;
+        }
+    };
     assert!(text.lines().any(|line| line.starts_with("Line@a.b ") && line.ends_with(" wants")), "{text}");
     assert!(text.contains("Stats@tieline.stats"), "{text}");
 }

@@ -7,9 +7,9 @@ use std::collections::HashSet;
 use std::fs::OpenOptions;
 use std::io::Write;
 use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use common::Cable;
 use tieline_std::{
@@ -91,6 +91,14 @@ fn what_is_to_be_killed() {
     }
 }
 
+fn until(what: &str, holds: impl Fn() -> bool) {
+    let begin = Instant::now();
+    while !holds() {
+        assert!(begin.elapsed() < LONG, "{what}");
+        thread::sleep(Duration::from_millis(5));
+    }
+}
+
 /// A reader at `here` meets publishers at `there` that are killed.
 fn a_reader_outlives_its_publishers(here: &str, there: &str, seed: u64) {
     let address: Address = here.parse().unwrap();
@@ -99,6 +107,7 @@ fn a_reader_outlives_its_publishers(here: &str, there: &str, seed: u64) {
     let reader = opens.join().unwrap();
     let subscriber = reader.raw_subscriber(name(), InterestOptions::default()).unwrap();
     let over = AtomicBool::new(false);
+    let heard = AtomicU64::new(0);
     thread::scope(|scope| {
         let reads = scope.spawn(|| {
             let (mut incarnations, mut current, mut next) = (HashSet::new(), u64::MAX, 0);
@@ -114,6 +123,7 @@ fn a_reader_outlives_its_publishers(here: &str, there: &str, seed: u64) {
                 if incarnation != current {
                     assert!(incarnations.insert(incarnation), "{incarnation} comes back from the dead");
                     (current, next) = (incarnation, 0);
+                    heard.store(incarnation, Ordering::SeqCst);
                 }
                 assert_eq!(number, next, "lost, doubled or out of order in session {incarnation}");
                 next += 1;
@@ -122,19 +132,19 @@ fn a_reader_outlives_its_publishers(here: &str, there: &str, seed: u64) {
         });
         let mut rng = Rng::new(seed);
         for incarnation in 1..=KILLS {
-            thread::sleep(Duration::from_millis(50 + rng.below(250)));
+            // Every other one at any time, as soon as it has been started; the others when they are heard.
+            if incarnation % 2 == 0 {
+                until("it is heard", || heard.load(Ordering::SeqCst) == incarnation - 1);
+            }
+            thread::sleep(Duration::from_millis(rng.below(300)));
             drop(victim);
             victim = Victim::start("publishes", there, incarnation, "-");
         }
         // The last one has its say.
-        let begin = std::time::Instant::now();
-        while reader.peer().is_none() && begin.elapsed() < LONG {
-            thread::sleep(Duration::from_millis(20));
-        }
-        thread::sleep(Duration::from_millis(300));
+        until("the last one is heard", || heard.load(Ordering::SeqCst) == KILLS);
         over.store(true, Ordering::SeqCst);
         let incarnations = reads.join().unwrap();
-        assert!(incarnations > 2, "seed {seed}: only {incarnations} were heard");
+        assert!(incarnations > KILLS as usize / 2, "seed {seed}: only {incarnations} were heard");
     });
     let events = reader.events();
     let mut restarted = false;
@@ -186,11 +196,17 @@ fn a_reader_that_is_killed_leaves_nothing_undecided() {
         });
         let mut rng = Rng::new(11);
         for incarnation in 1..=KILLS {
-            thread::sleep(Duration::from_millis(50 + rng.below(200)));
+            // As above.
+            if incarnation % 2 == 0 {
+                let before = publisher.progress().delivered;
+                until("messages are taken", || publisher.progress().delivered > before);
+            }
+            thread::sleep(Duration::from_millis(rng.below(250)));
             victim.kill();
             victim = Victim::start("reads", &listen, incarnation, file_name);
         }
-        thread::sleep(Duration::from_millis(500));
+        let before = publisher.progress().delivered;
+        until("the last one takes messages", || publisher.progress().delivered > before);
         over.store(true, Ordering::SeqCst);
         publishes.join().unwrap();
     });

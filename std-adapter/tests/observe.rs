@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use tieline_std::{Address, Connection, IntentOptions, InterestOptions, Listener, Options, PeerRoute, route};
 
-/// What is declared, as soon as so many routes are.
-fn seen(connection: &Connection, routes: usize) -> Vec<String> {
+/// What is declared, as soon as it is that.
+fn seen(connection: &Connection, expected: &[&str]) -> Vec<String> {
     let begin = Instant::now();
     loop {
         let words = |route: &PeerRoute| {
@@ -17,7 +17,7 @@ fn seen(connection: &Connection, routes: usize) -> Vec<String> {
         // Every program answers for itself.
         all.retain(|line| !line.starts_with("Stats@tieline.stats"));
         all.sort();
-        if all.len() == routes || begin.elapsed() > Duration::from_secs(20) {
+        if all == expected || begin.elapsed() > Duration::from_secs(20) {
             return all;
         }
         let _ = connection.next_rtt(connection.rtt().samples, Duration::from_millis(50));
@@ -31,24 +31,20 @@ fn declarations_are_seen(address: &Address) {
     let options = Options { observe: true, ..Options::default() };
     let connection = Connection::open(&dial, options).unwrap();
     let peer = peer.join().unwrap();
-    assert_eq!(seen(&connection, 0), [""; 0]);
+    assert_eq!(seen(&connection, &[]), [""; 0]);
     let publisher = peer.raw_publisher(route("A@observe.a").unwrap(), IntentOptions::reliable()).unwrap();
     let _other = peer.raw_publisher(route("B@observe.b").unwrap(), IntentOptions::best_effort()).unwrap();
     let reader = peer.raw_subscriber(route("B@observe.b").unwrap(), InterestOptions::default()).unwrap();
     let _service = peer.raw_responder(route("C@observe.c").unwrap()).unwrap();
-    assert_eq!(
-        seen(&connection, 3),
-        [
-            "A@observe.a true true false false",
-            "B@observe.b true false true false",
-            "C@observe.c false false false true"
-        ]
-    );
+    let all = [
+        "A@observe.a true true false false",
+        "B@observe.b true false true false",
+        "C@observe.c false false false true",
+    ];
+    assert_eq!(seen(&connection, &all), all);
     drop((publisher, reader));
-    assert_eq!(
-        seen(&connection, 2),
-        ["B@observe.b true false false false", "C@observe.c false false false true"]
-    );
+    let rest = ["B@observe.b true false false false", "C@observe.c false false false true"];
+    assert_eq!(seen(&connection, &rest), rest);
 }
 
 #[test]

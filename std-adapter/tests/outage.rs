@@ -7,8 +7,7 @@ use tieline_std::{Address, Connection, IntentOptions, InterestOptions, Listener,
 use tieline_tests::proxy::{Plan, Proxy};
 
 const LONG: Duration = Duration::from_secs(20);
-/// Shorter than the silence after which a line counts as lost, longer than anything that waits for a line
-/// that works.
+/// Longer than anything that waits for a line that works.
 const OUTAGE: Duration = Duration::from_millis(1200);
 
 fn name() -> &'static RouteName {
@@ -16,7 +15,7 @@ fn name() -> &'static RouteName {
 }
 
 /// Who has dialled, who was listening, and the line between them.
-fn connected() -> (Connection, Connection, Proxy) {
+fn connected(silence: Duration) -> (Connection, Connection, Proxy) {
     let address = |port| format!("tcp://127.0.0.1:{port}?framing=serial").parse::<Address>().unwrap();
     let listen = "tcp://127.0.0.1:0?listen&framing=serial".parse().unwrap();
     let listener = Listener::bind(&listen).unwrap();
@@ -24,7 +23,7 @@ fn connected() -> (Connection, Connection, Proxy) {
     let far = far.trim_start_matches("tcp://").split('?').next().unwrap().to_owned();
     let proxy = Proxy::tcp("127.0.0.1:0", &far, &Plan::default()).unwrap();
     let near = address(proxy.ends()[0].rsplit(':').next().unwrap().to_owned());
-    let options = Options { resume_for: Duration::from_secs(3), ..Options::default() };
+    let options = Options { silence, resume_for: Duration::from_secs(3), ..Options::default() };
     let dialled = thread::spawn(move || Connection::open(&near, options).unwrap());
     let here = listener.accept(options).unwrap();
     (dialled.join().unwrap(), here, proxy)
@@ -32,7 +31,8 @@ fn connected() -> (Connection, Connection, Proxy) {
 
 #[test]
 fn what_was_taken_is_still_told_when_the_line_fails_while_its_reader_closes() {
-    let (there, here, proxy) = connected();
+    // The line does not count as lost meanwhile, whoever else needs the processor.
+    let (there, here, proxy) = connected(LONG);
     let publisher = there.raw_publisher(name(), IntentOptions::reliable()).unwrap();
     let subscriber = here.raw_subscriber(name(), InterestOptions::default()).unwrap();
     publisher.wait_audience(LONG).unwrap();
@@ -51,7 +51,7 @@ fn what_was_taken_is_still_told_when_the_line_fails_while_its_reader_closes() {
 
 #[test]
 fn closing_a_line_that_does_not_come_back_ends_with_its_silence() {
-    let (there, here, proxy) = connected();
+    let (there, here, proxy) = connected(Options::default().silence);
     let publisher = there.raw_publisher(name(), IntentOptions::reliable()).unwrap();
     let subscriber = here.raw_subscriber(name(), InterestOptions::default()).unwrap();
     publisher.wait_audience(LONG).unwrap();

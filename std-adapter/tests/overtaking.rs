@@ -106,7 +106,7 @@ impl Gate {
 #[test]
 fn a_command_overtakes_transfers_that_the_line_has_not_taken() {
     // Room for the whole transfer at both ends.
-    let options = Options { transmit: 4 << 20, receive: 4 << 20, ..Options::default() };
+    let options = Options { transmit: 4 << 20, receive: 4 << 20, silence: LONG, ..Options::default() };
     let listener = Listener::bind(&Address::tcp_listen("127.0.0.1", 0)).unwrap();
     let (gate, address, unread) = Gate::before(&listener.address().to_dial());
     let dialled = thread::spawn(move || Connection::open(&address, options).unwrap());

@@ -214,7 +214,7 @@ fn each_way_in_which_a_request_fails_is_told_apart() {
         };
         let (first, request_first) = ask(1, LONG);
         let (second, request_second) = ask(2, LONG);
-        let (third, request_third) = ask(3, Duration::from_millis(50));
+        let (third, request_third) = ask(3, Duration::from_secs(3));
         request_second.respond(&Double(22)).unwrap();
         assert_eq!(second.join().unwrap().unwrap(), Double(22));
         assert!(matches!(third.join().unwrap(), Err(CallError::TimedOut)));
@@ -236,7 +236,7 @@ fn each_way_in_which_a_request_fails_is_told_apart() {
             let request = service.recv().unwrap();
             assert!(request.respond(&Double(u32::MAX)).is_err());
         });
-        let error = raw.call(&[9], Duration::from_millis(200)).unwrap_err();
+        let error = raw.call(&[9], LONG).unwrap_err();
         assert!(matches!(error, CallError::AnswerTooLarge { .. }), "{error}");
     });
 }
@@ -377,14 +377,14 @@ fn a_conflict_is_told_and_harms_nothing_else() {
 fn the_keeper_answers_while_nobody_waits() {
     let quick = Options {
         ping_interval: Duration::from_millis(20),
-        silence: Duration::from_millis(400),
+        silence: Duration::from_secs(3),
         ..Options::default()
     };
     let (a, b) = Connection::pair(quick, quick).unwrap();
     // Nobody calls anything on b; a waits for longer than its patience with a silent peer.
     let begin = Instant::now();
     let mut known = 0;
-    while begin.elapsed() < Duration::from_millis(1200) {
+    while begin.elapsed() < quick.silence * 4 / 3 {
         known = a.next_rtt(known, LONG).unwrap().samples;
     }
     assert!(known > 10, "{known} round trips");
@@ -394,16 +394,17 @@ fn the_keeper_answers_while_nobody_waits() {
 #[test]
 fn a_declaration_with_a_time_to_live_ends_unless_it_is_renewed() {
     let (a, b) = pair();
-    let ttl = Duration::from_millis(200);
+    let ttl = Duration::from_secs(3);
     let publisher = a.publisher(&NOTES, IntentOptions::reliable()).unwrap();
     let options = InterestOptions { ttl: Some(ttl), ..Default::default() };
     let subscriber = b.subscriber_with(&NOTES, options).unwrap();
     publisher.wait_audience(LONG).unwrap();
     let begin = Instant::now();
-    while begin.elapsed() < 3 * ttl {
+    while begin.elapsed() < ttl * 4 / 3 {
         subscriber.renew().unwrap();
         publisher.publish(&note(1)).unwrap();
         subscriber.recv_timeout(LONG).unwrap();
+        thread::sleep(ttl / 100);
     }
     let events = a.events();
     while !matches!(events.recv_timeout(LONG).unwrap(), Event::Audience { present: false, .. }) {}
@@ -452,7 +453,7 @@ fn a_child_talks_through_its_pipes_and_ends_with_the_connection() {
     // A child that talks back what it hears is heard as ourselves: that shows that both ways work.
     let mut child = Command::new("cat").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
     let (reader, writer) = (child.stdout.take().unwrap(), child.stdin.take().unwrap());
-    let options = Options { timeout: Some(Duration::from_millis(500)), ..Options::default() };
+    let options = Options { timeout: Some(Duration::from_secs(3)), ..Options::default() };
     let error = Connection::over(reader, writer, Framing::Stream, options).unwrap_err();
     assert!(error.to_string().contains("we hear ourselves"), "{error}");
     assert!(child.wait().unwrap().success(), "its input has ended");
@@ -491,5 +492,5 @@ fn an_audience_that_does_not_come_is_named() {
     let publisher = a.raw_publisher(route("Note@pair.unwanted").unwrap(), IntentOptions::reliable()).unwrap();
     let error = publisher.wait_audience(Duration::from_millis(100)).unwrap_err();
     assert!(matches!(error, Error::NoAudience { .. }) && error.is_transient(), "{error:?}");
-    assert!(error.to_string().contains("has not asked for Note@pair.unwanted within 0.1 s"), "{error}");
+    assert!(error.to_string().contains("has not asked for Note@pair.unwanted within "), "{error}");
 }

@@ -20,7 +20,7 @@ fn quick() -> Options {
     Options {
         policy: Policy::Reconnect { first: Duration::from_millis(10), most: Duration::from_millis(50) },
         ping_interval: Duration::from_millis(100),
-        silence: Duration::from_millis(500),
+        silence: LONG,
         timeout: Some(LONG),
         ..Options::default()
     }

@@ -2,6 +2,8 @@
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -62,7 +64,7 @@ fn nobody_there_is_said_in_time() {
     let options = Options { timeout: Some(Duration::from_millis(300)), ..Options::default() };
     let begin = Instant::now();
     let error = Connection::open(&Address::tcp("127.0.0.1", free_port()), options).unwrap_err();
-    assert!(begin.elapsed() < Duration::from_secs(5));
+    assert!(begin.elapsed() < LONG / 2);
     assert!(matches!(error, Error::NoPeer { .. }) && error.is_transient(), "{error}");
     assert!(error.to_string().contains("refused"), "{error}");
 
@@ -186,7 +188,7 @@ fn with_one_line_a_peer_that_stands_still_is_lost_after_the_silence() {
     let options = Options {
         policy: Policy::Once,
         ping_interval: Duration::from_millis(50),
-        silence: Duration::from_millis(200),
+        silence: Duration::from_secs(3),
         ..Options::default()
     };
     // A peer that is there, and then nobody moves its bytes any more.
@@ -194,16 +196,17 @@ fn with_one_line_a_peer_that_stands_still_is_lost_after_the_silence() {
     let target = listener.address().to_dial();
     let gate = TcpListener::bind(("127.0.0.1", 0)).unwrap();
     let address = Address::tcp("127.0.0.1", gate.local_addr().unwrap().port());
+    let freezes = Arc::new(AtomicBool::new(false));
+    let ordered = Arc::clone(&freezes);
     let frozen = thread::spawn(move || {
         let (mut near, _) = gate.accept().unwrap();
         let mut far = TcpStream::connect(target.to_string().trim_start_matches("tcp://")).unwrap();
         let (mut near_in, mut far_out) = (near.try_clone().unwrap(), far.try_clone().unwrap());
         thread::spawn(move || std::io::copy(&mut near_in, &mut far_out));
-        // Passes 300 ms on, then keeps the line open and says nothing.
+        // Until it is told so; then it keeps the line open and says nothing.
         far.set_read_timeout(Some(Duration::from_millis(20))).unwrap();
-        let until = Instant::now() + Duration::from_millis(300);
         let mut buffer = [0; 4096];
-        while Instant::now() < until {
+        while !ordered.load(Ordering::SeqCst) {
             if let Ok(n) = far.read(&mut buffer) {
                 near.write_all(&buffer[..n]).unwrap();
             }
@@ -214,6 +217,7 @@ fn with_one_line_a_peer_that_stands_still_is_lost_after_the_silence() {
     let _here = listener.accept(options).unwrap();
     let there = dialled.join().unwrap();
     let subscriber = there.raw_subscriber(name(), InterestOptions::default()).unwrap();
+    freezes.store(true, Ordering::SeqCst);
     let error = subscriber.recv_timeout(LONG).unwrap_err();
     assert!(error.to_string().contains("fallen silent"), "{error}");
     drop(frozen.join().unwrap());
@@ -223,7 +227,7 @@ fn with_one_line_a_peer_that_stands_still_is_lost_after_the_silence() {
 fn two_applications_that_only_publish_answer_each_others_pings() {
     let options = Options {
         ping_interval: Duration::from_millis(50),
-        silence: Duration::from_millis(500),
+        silence: Duration::from_secs(3),
         ..Options::default()
     };
     let (a, b) = connected(options);
@@ -236,7 +240,7 @@ fn two_applications_that_only_publish_answer_each_others_pings() {
             scope.spawn(move || {
                 publisher.wait_audience(LONG).unwrap();
                 let begin = Instant::now();
-                while begin.elapsed() < Duration::from_millis(1500) {
+                while begin.elapsed() < options.silence * 4 / 3 {
                     match publisher.publish(&[7; 500]) {
                         Ok(()) | Err(Error::TimedOut) => {}
                         Err(error) => panic!("{error}"),

@@ -64,7 +64,7 @@ fn what_another_one_has_put_there_meanwhile_stays() {
 fn a_third_party_learns_that_the_listener_may_have_its_peer() {
     let (_file, address) = path("taken");
     let dial = address.to_dial();
-    let quick = Options { timeout: Some(Duration::from_millis(500)), ..Options::default() };
+    let quick = Options { timeout: Some(Duration::from_secs(3)), ..Options::default() };
     let listens = std::thread::spawn(move || Connection::open(&address, Options::default()));
     let _first = Connection::open(&dial, Options::default()).unwrap();
     let _listens = listens.join().unwrap().unwrap();

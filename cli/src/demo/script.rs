@@ -32,10 +32,10 @@ impl Script {
         Self { begin: None, limit, next: 0 }
     }
 
-    /// Whether the time is over.
+    /// Whether the time is over, and every step was taken: one may have taken long.
     pub(super) fn is_over(&mut self) -> bool {
         let elapsed = self.elapsed();
-        self.limit.is_some_and(|limit| elapsed >= limit)
+        self.limit.is_some_and(|limit| elapsed >= limit) && self.next == STEPS.len()
     }
 
     /// The next step if it is due.

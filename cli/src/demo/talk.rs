@@ -64,7 +64,8 @@ impl<'c> Talk<'c> {
     /// Watches samples, and does what the script says. Nothing is to be done about a board that is reset.
     fn run(&self, place: &Place, script: &mut Script, show: &mut Show) -> Result<()> {
         let mut heard = Instant::now();
-        while !script.is_over() && !interrupt::requested() {
+        // A board that is away when the time is over is seen coming back.
+        while (!script.is_over() || show.is_away()) && !interrupt::requested() {
             if !show.is_away()
                 && let Some(step) = script.due()
             {

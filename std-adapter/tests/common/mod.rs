@@ -68,9 +68,19 @@ impl Drop for Cable {
     }
 }
 
-/// Carries bytes both ways; those for a port that is pulled out fall to the floor.
+/// Carries bytes both ways, for whichever board is there, one after the other.
 fn carry(listener: &TcpListener, port: &Mutex<Option<File>>, over: &AtomicBool) {
-    let (mut board, _): (TcpStream, _) = listener.accept().unwrap();
+    listener.set_nonblocking(true).unwrap();
+    while !over.load(Ordering::SeqCst) {
+        match listener.accept() {
+            Ok((board, _)) => carry_for(board, port, over),
+            Err(_) => thread::sleep(Duration::from_millis(1)),
+        }
+    }
+}
+
+/// The same until that board hangs up; bytes for a port that is pulled out fall to the floor.
+fn carry_for(mut board: TcpStream, port: &Mutex<Option<File>>, over: &AtomicBool) {
     board.set_nonblocking(true).unwrap();
     board.set_nodelay(true).unwrap();
     let mut buffer = [0; 4096];

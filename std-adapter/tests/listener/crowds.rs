@@ -24,7 +24,8 @@ fn two_hundred_silent_or_hostile_clients_do_not_hold_up_a_good_one() {
     let begin = Instant::now();
     let good = thread::spawn(move || Connection::open(&address, quick("good")).unwrap());
     let here = listener.accept(quick("here")).unwrap();
-    assert!(begin.elapsed() < Duration::from_secs(3), "{:?}", begin.elapsed());
+    // One after the other they would take 200 times 5 s.
+    assert!(begin.elapsed() < LONG / 2, "{:?}", begin.elapsed());
     assert_eq!(here.peer().unwrap().name, "good");
     let good = good.join().unwrap();
     let publisher = good.raw_publisher(name("Line@good"), IntentOptions::reliable()).unwrap();
@@ -69,13 +70,11 @@ fn one_frozen_peer_that_reads_nothing_holds_up_nobody() {
     let (listener, address, place) = listener();
     let gate = Gate::new(&place).unwrap();
     let frozen_address = through(&gate);
-    // Silence is not noticed while this story lasts.
-    let patient = |name| Options { silence: LONG, ..quick(name) };
-    let opens = thread::spawn(move || Connection::open(&frozen_address, patient("frozen")).unwrap());
-    let frozen = listener.accept(patient("here")).unwrap();
+    let opens = thread::spawn(move || Connection::open(&frozen_address, quick("frozen")).unwrap());
+    let frozen = listener.accept(quick("here")).unwrap();
     let there = opens.join().unwrap();
-    let opens = thread::spawn(move || Connection::open(&address, patient("lively")).unwrap());
-    let lively = listener.accept(patient("here")).unwrap();
+    let opens = thread::spawn(move || Connection::open(&address, quick("lively")).unwrap());
+    let lively = listener.accept(quick("here")).unwrap();
     let lively_there = opens.join().unwrap();
 
     let wide = InterestOptions { window: Some(500_000), ..InterestOptions::default() };
@@ -102,7 +101,7 @@ fn one_frozen_peer_that_reads_nothing_holds_up_nobody() {
     }
     let begin = Instant::now();
     drop((stuck, unread, publisher, subscriber, frozen, there, lively, lively_there));
-    assert!(begin.elapsed() < LONG / 10, "closing waits for nobody: {:?}", begin.elapsed());
+    assert!(begin.elapsed() < LONG / 2, "closing waits for nobody: {:?}", begin.elapsed());
     drop((gate, listener));
     assert_threads(before);
 }

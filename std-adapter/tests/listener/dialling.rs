@@ -41,12 +41,13 @@ fn a_better_address_that_answers_and_does_not_keep_us_is_asked_less_and_less() {
     });
     let (dials, _here, _listener) = on_the_second_of(address);
     let events = dials.events();
-    let (begin, mut moves) = (Instant::now(), 0);
     // It is asked after a quarter of a second at first.
+    while !matches!(events.recv_timeout(LONG).unwrap(), Event::Degraded) {}
+    let (begin, mut moves) = (Instant::now(), 1);
     while let Some(left) = Duration::from_secs(4).checked_sub(begin.elapsed()) {
         moves += u32::from(matches!(events.recv_timeout(left), Ok(Event::Degraded)));
     }
-    assert!((1..=5).contains(&moves), "{moves} moves in vain");
+    assert!(moves <= 5, "{moves} moves in vain");
     dials.peer_report(LONG).unwrap();
 }
 
@@ -71,5 +72,6 @@ fn lines_that_die_right_after_the_handshake_are_dialled_less_and_less() {
         }
     }
     // 5, 10, 20 ... 400 ms, each up to a half less: 7 in the first 635 ms, then one each 200 ms at the most.
-    assert!(gate.passed() < 25, "dialled {} times in 3 s", gate.passed());
+    let (dialled, span) = (gate.passed() as u128, begin.elapsed());
+    assert!(dialled < 10 + span.as_millis() / 200, "dialled {dialled} times in {span:?}");
 }

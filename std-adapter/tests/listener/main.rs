@@ -32,12 +32,13 @@ fn one_at_a_time() -> MutexGuard<'static, ()> {
     STORY.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// Lines are cut and never silent here: that a thread has no processor for a while is no silence.
 fn quick(name: &'static str) -> Options {
     Options {
         name,
         policy: Policy::Reconnect { first: Duration::from_millis(5), most: Duration::from_millis(50) },
         ping_interval: Duration::from_millis(100),
-        silence: Duration::from_millis(500),
+        silence: LONG,
         timeout: Some(LONG),
         ..Options::default()
     }

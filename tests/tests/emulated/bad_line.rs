@@ -29,7 +29,12 @@ fn reliable_messages_cross_a_line_that_damages_bytes_exactly_once_both_ways() {
     let board = boards::main().start();
     let proxy = Proxy::tcp("127.0.0.1:0", &board.uart().to_string(), &Plan::both(5, FAULTS)).unwrap();
     let address: Address = format!("tcp://{}?framing=serial", proxy.ends()[0]).parse().unwrap();
-    let options = Options { name: "test", ping_interval: Duration::from_millis(200), ..Options::default() };
+    let options = Options {
+        name: "test",
+        ping_interval: Duration::from_millis(200),
+        silence: LIMIT,
+        ..Options::default()
+    };
     let pc = Connection::open(&address, options).unwrap();
     let commands = pc.publisher(&COMMAND, IntentOptions::reliable()).unwrap();
     let reports = pc.subscriber(&RATE_CHANGED).unwrap();

