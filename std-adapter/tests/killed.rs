@@ -99,6 +99,15 @@ fn until(what: &str, holds: impl Fn() -> bool) {
     }
 }
 
+/// Says that it is over when the story is, however that ends: a test that fails does not hang.
+struct Over<'s>(&'s AtomicBool);
+
+impl Drop for Over<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::SeqCst);
+    }
+}
+
 /// A reader at `here` meets publishers at `there` that are killed.
 fn a_reader_outlives_its_publishers(here: &str, there: &str, seed: u64) {
     let address: Address = here.parse().unwrap();
@@ -130,6 +139,7 @@ fn a_reader_outlives_its_publishers(here: &str, there: &str, seed: u64) {
             }
             incarnations.len()
         });
+        let _over = Over(&over);
         let mut rng = Rng::new(seed);
         for incarnation in 1..=KILLS {
             // Every other one at any time, as soon as it has been started; the others when they are heard.
@@ -194,6 +204,7 @@ fn a_reader_that_is_killed_leaves_nothing_undecided() {
                 thread::sleep(Duration::from_micros(100));
             }
         });
+        let _over = Over(&over);
         let mut rng = Rng::new(11);
         for incarnation in 1..=KILLS {
             // As above.
