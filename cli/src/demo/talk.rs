@@ -4,7 +4,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use tieline_app::{COMMAND, GetStatus, IMU, ImuSample, STATUS, SetRate, Status};
-use tieline_std::{Caller, Connection, Error, Events, IntentOptions, Options, Publisher, Subscriber};
+use tieline_std::{
+    CallError, Caller, Connection, Error, Events, IntentOptions, Options, Publisher, Subscriber,
+};
 
 use super::Place;
 use super::script::{Script, Step};
@@ -121,7 +123,12 @@ impl<'c> Talk<'c> {
 
     fn ask(&self, show: &mut Show) -> Result<()> {
         let begin = Instant::now();
-        let status = self.status.call(&GetStatus, PATIENCE).context("the board does not answer")?;
+        let mut answer = self.status.call(&GetStatus, PATIENCE);
+        // It was reset meanwhile, and is asked again when it is back: it takes no harm by that.
+        while matches!(answer, Err(CallError::Lost)) && begin.elapsed() < RETURN {
+            answer = self.status.call(&GetStatus, PATIENCE);
+        }
+        let status = answer.context("the board does not answer")?;
         show.answer(&status, begin.elapsed());
         Ok(())
     }
