@@ -1,6 +1,8 @@
 //! The retransmission time-out: RFC 6298 with Karn's rule, kept apart from the machine that uses it.
 //!
-//! Times are in microseconds. One packet at a time is measured.
+//! Times are in microseconds. One packet at a time is measured, or one PING: its PONG says which transmission it answers,
+//! whatever was repeated meanwhile. So a round trip that is longer than the time-out is found out by the PING that goes with the
+//! first repetition.
 
 use crate::capability;
 use crate::time::Instant;
@@ -23,13 +25,31 @@ pub(crate) struct Rto {
     backoff: u8,
     /// Time of the largest frame on the line.
     frame: u32,
-    /// The packet that is being measured, and when it left.
-    timed: Option<(u32, Instant)>,
+    /// What is being measured: which number, and when it left.
+    timed: Timed,
+    number: u32,
+    since: Instant,
+}
+
+/// The first is zero, or the endpoint would not be all zero before it starts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Timed {
+    Nothing,
+    Packet,
+    Ping,
 }
 
 impl Rto {
     pub(crate) const fn new() -> Self {
-        Self { srtt: 0, variation: 0, backoff: 0, frame: 0, timed: None }
+        Self {
+            srtt: 0,
+            variation: 0,
+            backoff: 0,
+            frame: 0,
+            timed: Timed::Nothing,
+            number: 0,
+            since: Instant::ZERO,
+        }
     }
 
     /// For a line on which the largest frame takes `frame_us`.
@@ -39,22 +59,51 @@ impl Rto {
 
     /// A packet was transmitted.
     pub(crate) fn on_transmit(&mut self, seq: u32, new: bool, now: Instant) {
-        if !new {
-            // Karn: one cannot know which transmission an acknowledgement answers.
-            self.timed = None;
-        } else if self.timed.is_none() {
-            self.timed = Some((seq, now));
+        if new {
+            self.time(Timed::Packet, seq, now);
+        } else {
+            self.forget_packet();
+        }
+    }
+
+    /// A PING leaves.
+    pub(crate) fn on_ping(&mut self, id: u8, now: Instant) {
+        self.time(Timed::Ping, id.into(), now);
+    }
+
+    fn time(&mut self, what: Timed, number: u32, now: Instant) {
+        if self.timed == Timed::Nothing {
+            self.timed = what;
+            self.number = number;
+            self.since = now;
+        }
+    }
+
+    /// Karn: one cannot know which transmission an acknowledgement answers.
+    fn forget_packet(&mut self) {
+        if self.timed == Timed::Packet {
+            self.timed = Timed::Nothing;
         }
     }
 
     /// All packets before `acked` are acknowledged now, and some newly.
     pub(crate) fn on_ack(&mut self, acked: u32, now: Instant) {
         self.backoff = 0;
-        if let Some((seq, sent)) = self.timed
-            && acked.wrapping_sub(seq) as i32 > 0
-        {
-            self.timed = None;
-            self.sample(u32::try_from(now.micros_since(sent)).unwrap_or(u32::MAX));
+        if self.timed == Timed::Packet && acked.wrapping_sub(self.number) as i32 > 0 {
+            self.sample(now);
+        }
+    }
+
+    /// A PONG came. How long the peer held the PING counts: it holds an acknowledgement as long.
+    pub(crate) fn on_pong(&mut self, id: u8, now: Instant) {
+        if self.timed != Timed::Ping {
+            return;
+        }
+        match id.wrapping_sub(self.number as u8) {
+            0 => self.sample(now),
+            // The answer to a later one: this one, or its answer, was lost.
+            1..0x80 => self.timed = Timed::Nothing,
+            _ => {}
         }
     }
 
@@ -73,7 +122,7 @@ impl Rto {
     /// It has ended.
     pub(crate) fn on_timeout(&mut self) {
         self.backoff = (self.backoff + 1).min(10);
-        self.timed = None;
+        self.forget_packet();
     }
 
     /// What a round trip hardly ever exceeds, in microseconds.
@@ -121,8 +170,10 @@ impl Rto {
         doubled.min(ceiling)
     }
 
-    fn sample(&mut self, rtt: u32) {
-        let rtt = rtt.clamp(1, LONGEST_US);
+    /// What was measured has come back.
+    fn sample(&mut self, now: Instant) {
+        self.timed = Timed::Nothing;
+        let rtt = u32::try_from(now.micros_since(self.since)).unwrap_or(u32::MAX).clamp(1, LONGEST_US);
         if self.srtt == 0 {
             self.srtt = rtt;
             self.variation = rtt / 2;
@@ -153,6 +204,29 @@ mod tests {
             rto.on_timeout();
         }
         assert_eq!(rto.micros(), CEILING_US);
+    }
+
+    #[test]
+    fn a_ping_measures_what_is_repeated_meanwhile() {
+        let mut rto = Rto::start(0);
+        rto.on_transmit(0, true, Instant::ZERO);
+        rto.on_ack(1, Instant::from_millis(1));
+        assert_eq!(rto.micros(), FLOOR_US);
+        rto.on_transmit(1, true, Instant::from_millis(100));
+        rto.on_timeout();
+        rto.on_ping(255, Instant::from_millis(120));
+        rto.on_transmit(1, false, Instant::from_millis(120));
+        rto.on_pong(254, Instant::from_millis(130));
+        rto.on_ack(2, Instant::from_millis(200));
+        assert_eq!(rto.micros(), FLOOR_US);
+        rto.on_pong(255, Instant::from_millis(220));
+        assert!((100_000..130_000).contains(&rto.micros()), "{}", rto.micros());
+        // One that is lost does not stand in the way for ever.
+        rto.on_ping(0, Instant::from_millis(300));
+        rto.on_pong(1, Instant::from_millis(900));
+        rto.on_transmit(2, true, Instant::from_millis(1_000));
+        rto.on_ack(3, Instant::from_millis(1_100));
+        assert!(rto.micros() < 300_000, "{}", rto.micros());
     }
 
     #[test]

@@ -257,7 +257,7 @@ impl Core {
     }
 
     /// A PONG tells of other builds' packets what became of them; here a time-out does.
-    pub(super) const fn on_proof(&self, _: &Tables<'_>, _: u8) {}
+    pub(super) const fn on_proof(&self, _: &Tables<'_>, _: u8, _: Instant) {}
 
     pub(super) fn on_unheard(&mut self, _: Instant) {
         self.sender.on_timeout();

@@ -256,7 +256,7 @@ impl Core {
                 if (dropped.wrapping_sub(self.counters.peer_dropped_no_room) as i16) > 0 {
                     self.counters.peer_dropped_no_room = dropped;
                 }
-                self.on_proof(t, id);
+                self.on_proof(t, id, now);
             }
             Packet::Taken { route, messages, bytes } => {
                 let slot =

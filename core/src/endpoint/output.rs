@@ -165,6 +165,7 @@ impl Core {
             append(w, &Packet::Ping { id, sent: self.sent_best_effort }, width);
             if capability::STORE {
                 self.proof = Some((id, self.sender.next()));
+                self.rto.on_ping(id, now);
             }
             self.ping_due = false;
             self.start_timer(Timer::Ping, self.ping_every_ms);

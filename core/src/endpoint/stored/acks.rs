@@ -39,7 +39,8 @@ impl Core {
     }
 
     /// A PONG came: what left before its PING has come, or is lost.
-    pub(in crate::endpoint) fn on_proof(&mut self, t: &Tables<'_>, id: u8) {
+    pub(in crate::endpoint) fn on_proof(&mut self, t: &Tables<'_>, id: u8, now: Instant) {
+        self.rto.on_pong(id, now);
         if let Some((_, next)) = self.proof.take_if(|proof| proof.0 == id)
             && self.link.is_ordered()
         {
@@ -108,6 +109,9 @@ impl Core {
         self.sizing.on_timeout(self.rto.backoff());
         self.rto.on_timeout();
         self.sender.on_timeout();
+        // How long are round trips now? No acknowledgement of what is sent again can tell. On a link that keeps the order a PING
+        // follows it anyway.
+        self.ping_due |= !self.link.is_ordered();
         log!("retransmission time-out");
     }
 
