@@ -16,23 +16,20 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, poll};
-use tieline::framing::Peeked;
-use tieline::limits::VERSION_MAJOR;
-use tieline::packet::{Hello, HelloHead};
 
 use crate::bell::Bell;
 use crate::driver::Shared;
 use crate::error::Ended;
-use crate::link::{Line, Step, Waiting, timespec};
+use crate::link::{Line, Waiting, timespec};
 use crate::probe;
 use crate::waker::Waker;
 
-/// Who has come has that long to say HELLO: the protocol's slowest greeting, lost once or twice.
-const HELLO_LIMIT: Duration = Duration::from_secs(5);
+mod stranger;
+
+use stranger::{HELLO_LIMIT, Stranger, Verdict};
+
 /// Strangers at once; when another one comes, the one that has been silent for longest is sent away.
 const STRANGERS: usize = 64;
-/// Bytes of a stranger that are looked at: a board's boot text, and a HELLO.
-const HEARD_MAX: usize = 4096;
 /// Peers that have said HELLO and that the application has not accepted yet.
 const ARRIVALS: usize = 64;
 /// Sessions without a line; the one that has waited for longest ends when another one would have to wait.
@@ -142,27 +139,6 @@ impl Drop for Reception {
             let _ = thread.join();
         }
     }
-}
-
-/// Who has come and was not placed yet.
-struct Stranger {
-    line: Line,
-    heard: Vec<u8>,
-    came: Instant,
-    /// Name and nonce, once it has said HELLO.
-    hello: Option<(String, u64)>,
-}
-
-/// What becomes of a stranger.
-enum Verdict {
-    Stays,
-    SentAway(&'static str),
-    /// It only wants to know whether anybody is here.
-    Asks {
-        name: String,
-        head: HelloHead,
-    },
-    Placed,
 }
 
 /// Where somebody with that name and boot part belongs.
@@ -413,65 +389,5 @@ impl Guest {
     fn new(name: String, nonce: u64, shared: &Arc<Shared>, ping_interval: Duration) -> Self {
         // Twice, for one that is late.
         Self { name, nonce, shared: Arc::downgrade(shared), patience: ping_interval.saturating_mul(2) }
-    }
-}
-
-fn name_in(hello: &Hello) -> String {
-    hello.body.as_ref().map(|body| body.name.as_str().to_owned()).unwrap_or_default()
-}
-
-impl Stranger {
-    /// Whether it is of interest what it says. Of one that has greeted it is only whether it is there, and of a datagram's
-    /// sender nobody knows that.
-    fn is_heard(&self) -> bool {
-        self.hello.is_none() || (self.heard.len() < HEARD_MAX && !self.line.is_datagram())
-    }
-
-    /// Reads what has come since it has greeted, for its session; returns whether nothing more will.
-    fn has_left(&mut self) -> bool {
-        let mut buffer = [0; 512];
-        while self.is_heard() {
-            match self.line.read(&mut buffer) {
-                Ok(Step::Moved(n)) => self.heard.extend_from_slice(buffer.get(..n).unwrap_or_default()),
-                Ok(Step::NotNow) => return false,
-                Ok(Step::End) | Err(_) => return true,
-            }
-        }
-        // Nothing was asked for but that.
-        true
-    }
-
-    /// Reads what has come; says so if there is no use in hearing more.
-    fn listen(&mut self) -> Option<Verdict> {
-        let mut buffer = [0; 512];
-        loop {
-            match self.line.read(&mut buffer) {
-                Ok(Step::Moved(n)) => self.heard.extend_from_slice(buffer.get(..n).unwrap_or_default()),
-                Ok(Step::NotNow) => return None,
-                Ok(Step::End) | Err(_) => {
-                    return Some(Verdict::SentAway("somebody came and left without a greeting"));
-                }
-            }
-            match Hello::peek(self.line.link.framing, &self.heard) {
-                Peeked::More if self.heard.len() < HEARD_MAX => {}
-                Peeked::More | Peeked::Foreign => {
-                    let why = "what comes is not Tieline: does somebody else use that address?";
-                    return Some(Verdict::SentAway(why));
-                }
-                Peeked::Hello(hello) if probe::is_question(&hello) => {
-                    return Some(Verdict::Asks { name: name_in(&hello), head: hello.head });
-                }
-                Peeked::Hello(hello) if hello.head.major != VERSION_MAJOR => {
-                    probe::say_version(&self.line, &hello.head);
-                    return Some(Verdict::SentAway(
-                        "a peer came that speaks another major version of the protocol",
-                    ));
-                }
-                Peeked::Hello(hello) => {
-                    self.hello = Some((name_in(&hello), hello.head.nonce));
-                    return None;
-                }
-            }
-        }
     }
 }
