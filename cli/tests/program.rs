@@ -13,7 +13,9 @@ use tieline_tests::free_port;
 use tieline_tests::gate::Gate;
 
 /// What takes longer than this hangs.
-const LIMIT: Duration = Duration::from_secs(30);
+const LIMIT: Duration = Duration::from_secs(180);
+/// What is done at once does not take longer, whoever else needs the processor.
+const SOON: Duration = Duration::from_secs(15);
 
 fn tieline(args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_tieline"));
@@ -253,7 +255,7 @@ fn a_publisher_outlives_its_subscriber_while_it_waits_for_input() {
 
 #[test]
 fn a_file_goes_through_outages_exactly_once() {
-    const LINES: u32 = 400_000;
+    const LINES: u32 = 300_000;
     let (dial, listen) = addresses();
     let gate = Gate::new(dial.trim_start_matches("tcp://")).unwrap();
     let count = LINES.to_string();
@@ -265,7 +267,7 @@ fn a_file_goes_through_outages_exactly_once() {
     let (sub, publish) = thread::scope(|scope| {
         let gate = &gate;
         let feeds = scope.spawn(move || {
-            for (number, part) in seq(LINES).chunks(512 * 1024).enumerate() {
+            for (number, part) in seq(LINES).chunks(256 * 1024).enumerate() {
                 if number > 0 {
                     // Most of what was written before has been read: it is more than a pipe holds.
                     let (begin, before) = (Instant::now(), gate.passed());
@@ -382,7 +384,7 @@ fn nobody_there_is_said_in_time() {
     ] {
         let begin = Instant::now();
         let output = finish(tieline(args).spawn().unwrap());
-        assert!(begin.elapsed() < LIMIT / 2, "{args:?}");
+        assert!(begin.elapsed() < SOON, "{args:?}");
         assert_eq!(output.status.code(), Some(1), "{args:?}");
         let said = stderr(&output);
         assert!(said.contains("no peer answered at tcp://127.0.0.1:"), "{args:?}: {said}");

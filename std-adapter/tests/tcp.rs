@@ -62,11 +62,16 @@ fn who_dials_waits_for_who_listens() {
 #[test]
 fn nobody_there_is_said_in_time() {
     let options = Options { timeout: Some(Duration::from_millis(300)), ..Options::default() };
-    let begin = Instant::now();
-    let error = Connection::open(&Address::tcp("127.0.0.1", free_port()), options).unwrap_err();
-    assert!(begin.elapsed() < LONG / 2);
-    assert!(matches!(error, Error::NoPeer { .. }) && error.is_transient(), "{error}");
-    assert!(error.to_string().contains("refused"), "{error}");
+    let address = Address::tcp("127.0.0.1", free_port());
+    let refused = |_| {
+        let begin = Instant::now();
+        let error = Connection::open(&address, options).unwrap_err();
+        assert!(begin.elapsed() < LONG / 2);
+        assert!(matches!(error, Error::NoPeer { .. }) && error.is_transient(), "{error}");
+        error.to_string().contains("refused")
+    };
+    // On a busy machine the time may be over before anybody has dialled.
+    assert!((0..10).any(refused), "it is said why");
 
     let error = Connection::open(&Address::tcp_listen("127.0.0.1", 0), options).unwrap_err();
     assert!(matches!(error, Error::NoPeer { .. }), "{error}");

@@ -11,7 +11,7 @@ use tieline_tests::Rng;
 use tieline_tests::proxy::{Counts, Cuts, Faults, Plan, Proxy};
 
 /// What takes longer than this hangs.
-const LIMIT: Duration = Duration::from_secs(20);
+const LIMIT: Duration = Duration::from_secs(60);
 
 /// A proxy between two TCP connections, which fail instead of hanging.
 fn tcp(plan: &Plan) -> (Proxy, TcpStream, TcpStream) {
