@@ -97,6 +97,54 @@ fn a_stray_datagram_does_not_silence_a_sender() {
     assert_eq!((stats.received, stats.restarts, stats.late), (31, 2, 2));
 }
 
+/// A datagram that somebody else has made.
+fn forged(nonce: u32, sequence: u32) -> Vec<u8> {
+    let mut out = [0; 64];
+    let header = Header { route: CELSIUS.hash(), sender: 7, nonce, sequence };
+    header.emit(&sequence.to_le_bytes(), &mut out).unwrap().to_vec()
+}
+
+#[test]
+fn far_numbers_under_its_own_nonce_do_not_silence_a_sender() {
+    let sent = datagrams(7, 1, 100);
+    let mut listener = Subscriber::<2>::new(&CELSIUS);
+    assert_eq!(read(&mut listener, &sent[0]), Ok((0, 0, false)));
+    for at in 1..40usize {
+        // As many as do not bear each other out, and some that do, but too few.
+        for sequence in [0x7000_0000, 0x4000_0000, 0x7FFF_0000, 0x2000_0000, 0x2000_0001, 0x2000_0005] {
+            let _ = read(&mut listener, &forged(1, sequence));
+        }
+        assert_eq!(read(&mut listener, &sent[at]), Ok((at as u32, 0, false)));
+        // Nothing comes twice on account of that.
+        assert!(read(&mut listener, &sent[at]).is_err());
+        assert!(read(&mut listener, &sent[at - 1]).is_err());
+    }
+    // Nor does another start that comes while that is open.
+    assert!(read(&mut listener, &forged(1, 0x7000_0000)).is_ok());
+    assert!(read(&mut listener, &forged(2, 5)).is_ok());
+    assert_eq!(read(&mut listener, &sent[40]), Ok((40, 0, true)));
+}
+
+#[test]
+fn a_sender_that_was_not_heard_for_long_is_heard_again_wherever_it_is() {
+    let mut listener = Subscriber::<2>::new(&CELSIUS);
+    let mut at = 3;
+    for _ in 0..5 {
+        for sequence in at..at + 3 {
+            assert!(read(&mut listener, &forged(1, sequence)).is_ok(), "{sequence}");
+        }
+        at += 1_000_000;
+    }
+    // Borne out: what is late of the time before does not come.
+    for sequence in at..at + 40 {
+        assert!(read(&mut listener, &forged(1, sequence)).is_ok(), "{sequence}");
+    }
+    for late in [4, 6, 1_000_003, at - 1, at + 39] {
+        assert!(read(&mut listener, &forged(1, late)).is_err(), "{late}");
+    }
+    assert_eq!(read(&mut listener, &forged(1, at + 40)), Ok((at + 40, 0, false)));
+}
+
 #[test]
 fn a_late_datagram_of_the_start_before_last_does_not_silence_the_last() {
     let starts: Vec<_> = (100..103).map(|nonce| datagrams(7, nonce, 30)).collect();
