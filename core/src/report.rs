@@ -18,7 +18,7 @@ pub static STATS: RouteName = match RouteName::new("Stats", "tieline.stats") {
 };
 
 /// How many numbers a report has.
-const NUMBERS: usize = 23;
+const NUMBERS: usize = 24;
 
 /// Bytes that a report takes at most.
 pub const REPORT_MAX: usize = NUMBERS * 6;
@@ -81,6 +81,7 @@ impl Report {
             self.undelivered,
             self.unsent,
             self.stats.peer_dropped_no_room as u32,
+            self.stats.skipped,
         ]
     }
 
@@ -88,7 +89,7 @@ impl Report {
         let [bytes_in, bytes_out, frames_in, frames_out, check_failures, rest @ ..] = numbers;
         let [framing_errors, malformed, retransmitted, dropped_no_room, rest @ ..] = rest;
         let [dropped_too_fast, expired, dropped_unknown, received, lost, rest @ ..] = rest;
-        let [samples, min, mean, p50, p99, jitter, undelivered, unsent, peer_dropped] = rest;
+        let [samples, min, mean, p50, p99, jitter, undelivered, unsent, peer_dropped, skipped] = rest;
         let span = |micros: u32| Duration::from_micros(micros.into());
         Self {
             stats: Stats {
@@ -98,6 +99,7 @@ impl Report {
                 frames_out,
                 check_failures,
                 framing_errors,
+                skipped,
                 malformed,
                 retransmitted,
                 dropped_no_room,

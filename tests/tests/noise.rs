@@ -85,6 +85,44 @@ fn boot_text_before_the_first_frame_does_no_harm() {
 }
 
 #[test]
+fn bytes_of_no_intact_frame_are_counted() {
+    for chunking in [Chunking::Whole, Chunking::Bytes, Chunking::Random(9)] {
+        let line = LineConfig { chunking, ..LineConfig::clean(115_200) };
+        let (mut sim, publisher, reader) = one_way(Setup::new(1).line(line));
+        sim.establish();
+        sim.run(5_000);
+        assert_eq!(sim[B].endpoint.stats().skipped, 0, "{chunking:?}");
+        sim.inject(B, b"noise");
+        sim.run(5_000);
+        // With the delimiter that ends it.
+        assert_eq!(sim[B].endpoint.stats().skipped, 6, "{chunking:?}");
+        sim.record();
+        sim[A].publish(publisher, &[7; 50]).unwrap();
+        sim.run(5_000);
+        assert_eq!((sim[B].app.heard(reader), sim[B].endpoint.stats().skipped), (1, 6));
+        let mut frame = sim.lines[0].sent[0].bytes.clone();
+        let begin = frame.iter().take_while(|byte| **byte == 0).count();
+        let middle = frame.len() / 2;
+        frame[middle] ^= if frame[middle] == 1 { 2 } else { 1 };
+        sim.inject(B, &frame);
+        sim.run(5_000);
+        let skipped = (frame.len() - begin) as u32;
+        assert!(
+            (6 + skipped..=6 + frame.len() as u32).contains(&sim[B].endpoint.stats().skipped),
+            "{chunking:?}"
+        );
+        let skipped = sim[B].endpoint.stats().skipped;
+        assert_eq!(sim[A].endpoint.stats().skipped, 0);
+        // What the end of a link leaves unfinished counts, too.
+        sim.inject(B, b"noise");
+        sim.run(1);
+        sim.disconnect_side(B);
+        sim.connect_side(B);
+        assert_eq!(sim[B].endpoint.stats().skipped, skipped + 5, "{chunking:?}");
+    }
+}
+
+#[test]
 fn a_damaged_frame_is_one_damaged_frame() {
     for_seeds(30, |seed, mut rng| {
         let (mut sim, publisher, reader) = one_way(Setup::new(seed));

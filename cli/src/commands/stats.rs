@@ -75,7 +75,7 @@ fn watch(connection: &Connection, span: Duration) -> Result<()> {
 }
 
 /// The numbers, as they are called in JSON and for people.
-fn rows(report: &Report) -> [(&'static str, &'static str, u64); 17] {
+fn rows(report: &Report) -> [(&'static str, &'static str, u64); 18] {
     let Report { stats, undelivered, unsent, rtt, .. } = report;
     [
         ("bytes_in", "bytes in", stats.bytes_in.into()),
@@ -84,6 +84,7 @@ fn rows(report: &Report) -> [(&'static str, &'static str, u64); 17] {
         ("frames_out", "frames out", stats.frames_out.into()),
         ("check_failures", "frames damaged", stats.check_failures.into()),
         ("framing_errors", "frames not decodable", stats.framing_errors.into()),
+        ("skipped", "bytes in no intact frame", stats.skipped.into()),
         ("malformed", "frames not understood", stats.malformed.into()),
         ("retransmitted", "packets sent again", stats.retransmitted.into()),
         ("best_effort_received", "best-effort messages in", stats.best_effort.received.into()),

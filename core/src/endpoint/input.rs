@@ -38,14 +38,20 @@ impl Core {
         while !rest.is_empty() {
             let buffer = frame.get_mut(..content).unwrap_or_default();
             let (taken, deframed) = self.deframer.push(rest, buffer, self.seed_in);
+            count(&mut self.unclaimed, taken as u32);
             let news = match deframed {
                 Deframed::Nothing => false,
-                Deframed::Packets(packets) => self.on_frame(t, packets, now),
+                Deframed::Packets(packets) => {
+                    self.unclaimed = 0;
+                    self.on_frame(t, packets, now)
+                }
                 Deframed::Dropped(reason) => {
+                    self.on_skipped();
                     self.on_dropped(reason);
                     false
                 }
                 Deframed::Broken => {
+                    self.on_skipped();
                     self.on_broken_link(t);
                     self.count_in(bytes.len());
                     return bytes.len();
@@ -66,6 +72,12 @@ impl Core {
         if capability::STATS && !self.framed {
             self.on_unframed(bytes);
         }
+    }
+
+    /// What has come since the last intact frame belongs to none.
+    pub(super) const fn on_skipped(&mut self) {
+        count(&mut self.counters.skipped, self.unclaimed);
+        self.unclaimed = 0;
     }
 
     fn on_dropped(&mut self, reason: DropReason) {

@@ -85,6 +85,8 @@ pub(super) struct Core {
     pub(super) deframer: Deframer,
     /// Bytes that came on this link before its first intact frame; counts on until there is one.
     unframed: u32,
+    /// Bytes that came since the last frame ended: of the next one, or of none.
+    pub(super) unclaimed: u32,
     pub(super) framed: bool,
     /// Whether we hear ourselves in this handshake, which is told once.
     pub(super) is_loopback: bool,
@@ -196,6 +198,7 @@ impl Core {
             frame_max: 0,
             deframer: Deframer::new(),
             unframed: 0,
+            unclaimed: 0,
             framed: false,
             is_loopback: false,
             heard_at: Instant::ZERO,
@@ -250,6 +253,7 @@ impl Core {
                 frames_out: 0,
                 check_failures: 0,
                 framing_errors: 0,
+                skipped: 0,
                 malformed: 0,
                 retransmitted: 0,
                 dropped_no_room: 0,
@@ -327,6 +331,7 @@ impl Core {
         self.link = link;
         self.frame_max = frame_len.min(link.frame_max);
         self.deframer.reset(link.framing);
+        self.on_skipped();
         self.unframed = 0;
         self.framed = false;
         self.diagnosis = 0;

@@ -45,6 +45,9 @@ pub struct Stats {
     pub check_failures: u32,
     /// Frames that were too long, too short, or not decodable.
     pub framing_errors: u32,
+    /// Bytes that belonged to no intact frame, and were skipped: noise, boot text, what is left of frames, frames of another
+    /// session. Each is counted when the frame that it would have been in has ended, or its link.
+    pub skipped: u32,
     /// Intact frames with packets that could not be read, or that broke a rule; the rest of such a frame is dropped.
     pub malformed: u32,
     /// Reliable packets that were sent again.
