@@ -62,6 +62,11 @@ impl Shared {
         self.lock().line.is_some()
     }
 
+    /// The newest nonce of the peer that the endpoint has accepted, on whichever line.
+    pub(crate) fn peer_nonce(&self) -> Option<u64> {
+        self.lock().endpoint.peer_nonce()
+    }
+
     /// Since when it has no line.
     pub(crate) fn without_line(&self) -> Option<Instant> {
         let engine = self.lock();

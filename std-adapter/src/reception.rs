@@ -69,7 +69,7 @@ pub(crate) struct Visitor {
 #[derive(Debug)]
 struct Guest {
     name: String,
-    /// The newest one of it that we know; 0: none.
+    /// The one with which it came last; 0: none. A handshake may have been renewed on its line since.
     nonce: u64,
     shared: Weak<Shared>,
     /// A peer that states this is silent has missed two of its pings.
@@ -275,7 +275,9 @@ impl Desk {
         {
             // Each line begins with a new nonce. What was said on another line before is heard again from a network that
             // repeats, or from somebody who has listened: no line is given up for that.
-            let is_right = is_newer(nonce, guest.nonce) || (nonce == guest.nonce && !shared.has_line());
+            let renewed = shared.peer_nonce().filter(|theirs| boot(*theirs) == boot(nonce));
+            let newest = renewed.filter(|theirs| is_newer(*theirs, guest.nonce)).unwrap_or(guest.nonce);
+            let is_right = is_newer(nonce, newest) || (nonce == newest && !shared.has_line());
             return if is_right { Place::Session(shared) } else { Place::Repeated };
         }
         // What has the name that the session's peer has may be that peer, started anew; what has another one is not.

@@ -438,6 +438,14 @@ impl<S: Storage> Endpoint<S> {
         self.core.has_session().then_some(&self.core.peer)
     }
 
+    /// The newest nonce of the peer that this side has accepted (docs/protocol.md, section 4), remembered across sessions and
+    /// links; None before the first. What comes on another link with an older one of the same boot part was said before.
+    #[must_use]
+    pub fn peer_nonce(&self) -> Option<u64> {
+        let (_, theirs) = self.core.handshake.nonces();
+        (theirs != 0).then_some(theirs)
+    }
+
     /// Round-trip times of this session.
     #[must_use]
     #[cfg(feature = "stats")]

@@ -1,6 +1,6 @@
 //! A listener with several peers, strangers and worse. Threads are counted, so one story at a time.
 
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::sync::{Barrier, Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread;
@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use tieline::framing::{Framing, Peeked, Sealer};
 use tieline::packet::{Hello, HelloBody, HelloHead, Mode, Packet, SeqWidth};
 use tieline::wire::Writer;
+use tieline::{Config, Endpoint, Inline, Link};
 use tieline_std::{
     Address, Connection, Error, Event, IntentOptions, InterestOptions, Listener, Options, Policy, RouteName,
     route,

@@ -161,3 +161,102 @@ fn never_is_a_time_like_others() {
         });
     }
 }
+
+/// A peer without threads, which greets again on a line when it is told to.
+struct Bare {
+    endpoint: Endpoint<Inline<256, 512, 512, 4>>,
+    line: TcpStream,
+    begin: Instant,
+    /// The first frame that it has sent since it greeted.
+    greeting: Vec<u8>,
+}
+
+impl Bare {
+    fn new(place: &str) -> Self {
+        let mut endpoint = Endpoint::new(Inline::new());
+        endpoint.start(Config::new("bare"), 0xBA5E);
+        let line = TcpStream::connect(place).unwrap();
+        line.set_read_timeout(Some(Duration::from_millis(1))).unwrap();
+        Self { endpoint, line, begin: Instant::now(), greeting: Vec::new() }
+    }
+
+    fn now(&self) -> tieline::Instant {
+        tieline::Instant::from_micros(self.begin.elapsed().as_micros().try_into().unwrap())
+    }
+
+    fn greet(&mut self) {
+        self.greeting.clear();
+        let now = self.now();
+        self.endpoint.handle_connect(now, Link::stream()).unwrap();
+    }
+
+    /// Until that is true of an event, or of none, and of how many round trips were measured.
+    fn run(&mut self, done: impl Fn(Option<tieline::Event>, u32) -> bool) {
+        let mut buffer = [0; 1_024];
+        let begin = Instant::now();
+        loop {
+            assert!(begin.elapsed() < LONG, "what it waits for does not come");
+            let event = self.endpoint.poll_event();
+            if done(event, self.endpoint.rtt().samples) {
+                return;
+            }
+            let now = self.now();
+            self.endpoint.handle_timeout(now);
+            while let Some(frame) = self.endpoint.poll_transmit(now, &mut buffer) {
+                if self.greeting.is_empty() {
+                    self.greeting = frame.to_vec();
+                }
+                self.line.write_all(frame).unwrap();
+            }
+            match self.line.read(&mut buffer) {
+                Ok(0) => panic!("its line is taken away"),
+                Ok(n) => {
+                    let mut rest = &buffer[..n];
+                    while !rest.is_empty() {
+                        let now = self.now();
+                        rest = &rest[self.endpoint.handle_input(now, rest)..];
+                    }
+                }
+                Err(error) => assert!(
+                    matches!(
+                        error.kind(),
+                        ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted
+                    ),
+                    "{error}"
+                ),
+            }
+        }
+    }
+}
+
+#[test]
+fn nor_does_one_that_was_heard_when_a_handshake_was_renewed_on_the_line() {
+    let _story = one_at_a_time();
+    let (listener, _, place) = listener();
+    let (end, over) = mpsc::channel::<()>();
+    let (says, heard) = mpsc::channel();
+    let peer = thread::spawn({
+        let place = place.clone();
+        move || {
+            let mut peer = Bare::new(&place);
+            peer.greet();
+            // The other side has the session, too.
+            peer.run(|_, samples| samples > 0);
+            peer.greet();
+            peer.run(|event, _| matches!(event, Some(tieline::Event::Established { resumed: true })));
+            says.send(peer.greeting.clone()).unwrap();
+            peer.run(|_, _| over.try_recv() == Err(mpsc::TryRecvError::Disconnected));
+        }
+    });
+    let here = listener.accept(quick("here")).unwrap();
+    let greeting = heard.recv_timeout(LONG).unwrap();
+    let mut again = TcpStream::connect(&place).unwrap();
+    again.set_read_timeout(Some(LONG)).unwrap();
+    again.write_all(&greeting).unwrap();
+    let mut answer = Vec::new();
+    let _ = again.read_to_end(&mut answer);
+    assert!(answer.is_empty(), "it is sent away without a word");
+    drop(end);
+    peer.join().unwrap();
+    drop(here);
+}
