@@ -23,6 +23,30 @@ fn who_waits_for_one_peer_keeps_it_and_sends_others_away() {
 }
 
 #[test]
+fn a_second_peer_of_the_same_name_does_not_take_the_place_of_one_that_is_heard() {
+    let _story = one_at_a_time();
+    let patient = |name| Options { ping_interval: LONG / 3, ..quick(name) };
+    let (one, first, _gate, address) = one_and_its_peer(patient);
+    let events = one.events();
+    let publisher = first.raw_publisher(name("Line@twin"), IntentOptions::reliable()).unwrap();
+    let subscriber = one.raw_subscriber(name("Line@twin"), InterestOptions::default()).unwrap();
+    publisher.wait_audience(LONG).unwrap();
+    let options = Options { timeout: Some(Duration::from_millis(600)), ..quick("board") };
+    let second = thread::spawn(move || Connection::open(&address, options));
+    while !second.is_finished() {
+        publisher.publish(b"here").unwrap();
+        assert_eq!(subscriber.recv_timeout(LONG).unwrap(), b"here");
+        thread::yield_now();
+    }
+    let error = second.join().unwrap().unwrap_err();
+    assert!(matches!(error, Error::NoPeer { .. }), "{error}");
+    while let Some(event) = events.try_recv() {
+        assert!(!matches!(event, Event::Degraded | Event::Lost(_) | Event::Ended(_)), "{event:?}");
+    }
+    assert!(one.ended().is_none() && first.ended().is_none());
+}
+
+#[test]
 fn a_session_whose_peer_is_away_is_kept_for_it_whoever_else_comes() {
     let _story = one_at_a_time();
     let (one, peer, gate, address) = one_and_its_peer(quick);
