@@ -157,21 +157,15 @@ pub(crate) struct Chain {
 impl<'a> ChainWriter<'a> {
     /// Begins a chain of at most `quota` blocks.
     pub(crate) fn new(store: &'a mut [u8], blocks: &'a mut Blocks, quota: u16) -> Self {
-        let mut writer = Self { store, blocks, quota, chain: Chain::default(), last: 0, at: LINK + HEADER };
-        match writer.grow() {
-            true => writer.at = LINK + HEADER,
-            false => writer.chain.overflowed = true,
-        }
-        writer
+        let first = if quota > 0 { blocks.take(store) } else { None }.unwrap_or(0);
+        let chain = Chain { first, blocks: u16::from(first != 0), len: 0, overflowed: first == 0 };
+        Self { store, blocks, quota, chain, last: first, at: LINK + HEADER }
     }
 
     fn grow(&mut self) -> bool {
         let next = if self.chain.blocks < self.quota { self.blocks.take(self.store) } else { None };
         let Some(next) = next else { return false };
-        match self.last {
-            0 => self.chain.first = next,
-            last => set_link(self.store, last, next),
-        }
+        set_link(self.store, self.last, next);
         self.chain.blocks += 1;
         self.last = next;
         self.at = LINK;

@@ -7,7 +7,8 @@
 
 use crate::capability;
 use crate::limits::{LIFE_COST, MESSAGE_COST};
-use crate::queue::{Ring, rotate};
+use crate::queue::Ring;
+use crate::wire::rotate;
 
 /// A part of RX that is used as a ring of records.
 #[derive(Debug, Clone, Copy, Default)]

@@ -5,7 +5,7 @@
 //! piece. Who wants them, and what else travels with them, is not known here.
 
 use crate::packet::best_effort_len;
-use crate::queue::rotate;
+use crate::wire::rotate;
 
 /// Bytes before each payload: the place of its route, and its length.
 const HEADER: usize = 4;

@@ -6,34 +6,13 @@
 
 use crate::blocks::{Chain, ChainWriter};
 use crate::capability;
-use crate::wire::copy;
+use crate::wire::{copy, rotate};
 
 /// Position and fill of a ring; the bytes are in the slice that every call gets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub(crate) struct Ring {
     head: u32,
     len: u32,
-}
-
-/// Turns the first `n` bytes to the end, the others to the front: how bytes in a store are moved, too, which is rare.
-///
-/// By three reversals: unlike `rotate_left` it cannot panic (in small builds the library's `reverse` could), and unlike `copy_within` it needs no `memmove`, which is 1.6 KB
-/// of flash on a microcontroller.
-#[inline(never)]
-pub(crate) fn rotate(bytes: &mut [u8], n: usize) {
-    if let Some((front, back)) = bytes.split_at_mut_checked(n) {
-        reverse(front);
-        reverse(back);
-        reverse(bytes);
-    }
-}
-
-fn reverse(bytes: &mut [u8]) {
-    let mut rest = bytes;
-    while let [first, middle @ .., last] = rest {
-        core::mem::swap(first, last);
-        rest = middle;
-    }
 }
 
 impl Ring {

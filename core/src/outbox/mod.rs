@@ -12,7 +12,7 @@ pub(crate) use record::{Class, DEADLINE, NO_SLOT, Queue, Record, flag};
 
 use crate::blocks::{self, Blocks, Chain, ChainWriter, Id};
 use crate::queue::Sink;
-use crate::wire::{Full, Writer};
+use crate::wire::Writer;
 
 /// The store.
 #[derive(Debug, Clone, Copy)]
@@ -428,9 +428,9 @@ impl Outbox {
         while self.land(tx).is_some() {}
     }
 
-    /// Writes a part of what a record holds: its payload begins at [`Record::head`].
-    pub(crate) fn emit(tx: &[u8], id: Id, offset: usize, len: usize, w: &mut Writer<'_>) -> Result<(), Full> {
-        blocks::pieces(tx, id, offset, len).try_for_each(|piece| w.bytes(piece))
+    /// Appends a part of what a record holds: its payload begins at [`Record::head`].
+    pub(crate) fn emit(tx: &[u8], id: Id, offset: usize, len: usize, w: &mut Writer<'_>) {
+        blocks::pieces(tx, id, offset, len).for_each(|piece| w.put(piece));
     }
 
     /// The deadline of a record that expires.
@@ -483,7 +483,7 @@ mod tests {
             let record = Outbox::record(&self.tx, id);
             let mut out = [0; 600];
             let mut w = Writer::new(&mut out);
-            Outbox::emit(&self.tx, id, 0, record.len as usize, &mut w).unwrap();
+            Outbox::emit(&self.tx, id, 0, record.len as usize, &mut w);
             w.written().to_vec()
         }
 

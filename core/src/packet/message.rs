@@ -4,6 +4,7 @@
 //! Payloads are not in here: they come from a queue, maybe in two pieces.
 
 use super::{Packet, SeqWidth};
+use crate::capability;
 use crate::wire::{Fields, Full, Writer, varint_len};
 
 pub(super) const BEST_EFFORT: u8 = 0x80;
@@ -198,6 +199,34 @@ pub(super) fn parse_extended<'a>(f: &mut Fields<'a>, width: SeqWidth) -> Option<
     }
     let header = Extended { route, reliable, number, life, part };
     Some(Packet::Extended { header, payload })
+}
+
+/// Appends all of a message but its payload, in the shortest layout that says it all, as the last one of its frame: see
+/// [`add_length`].
+pub(crate) fn emit_message_header(header: &Extended, w: &mut Writer<'_>, payload_len: usize, width: SeqWidth) {
+    let Extended { route, reliable, number, life, part } = *header;
+    // What does not fit is noticed by who asks the writer.
+    let _ = if capability::EXTENDED && (life.is_some() || part.is_some()) {
+        header.emit_header(w, payload_len, width, true)
+    } else if let Some((seq, distance)) = reliable {
+        emit_reliable_header(w, route, seq, distance, payload_len, width, true)
+    } else {
+        emit_best_effort_header(w, number, route, payload_len, true)
+    };
+}
+
+/// A message that was written as the last one of its frame is not the last: it needs its length now. It begins at `start`, its
+/// payload at `payload`, and what follows at `end`. Returns how many bytes that took.
+pub(crate) fn add_length(w: &mut Writer<'_>, start: usize, payload: usize, end: usize) -> usize {
+    let (at, bit) = match w.written().get(start) {
+        Some(BEST_EFFORT..) => (start, BEST_EFFORT_LENGTH),
+        Some(RELIABLE..) => (start, RELIABLE_LENGTH),
+        _ => (start + 1, LENGTH_FLAG),
+    };
+    let before = w.len();
+    w.change(at, |flags| flags | bit);
+    w.insert_varint(payload, end.saturating_sub(payload) as u32);
+    w.len() - before
 }
 
 fn emit_length(w: &mut Writer<'_>, payload_len: usize, last: bool) -> Result<(), Full> {

@@ -9,6 +9,7 @@ mod message;
 
 pub use hello::{Hello, HelloBody, HelloHead, Mode};
 pub(crate) use hello::{Said, emit_hello};
+pub(crate) use message::{add_length, emit_message_header};
 pub use message::{Extended, best_effort_len, emit_best_effort_header, emit_reliable_header, reliable_len};
 
 use crate::capability;

@@ -257,6 +257,22 @@ impl<'a> Writer<'a> {
         self.out.len().saturating_sub(self.len)
     }
 
+    /// Changes a byte that is written.
+    pub(crate) fn change(&mut self, at: usize, to: impl FnOnce(u8) -> u8) {
+        if let Some(byte) = self.out.get_mut(at).filter(|_| at < self.len) {
+            *byte = to(*byte);
+        }
+    }
+
+    /// Puts a varint before what is written from `at` on.
+    pub(crate) fn insert_varint(&mut self, at: usize, value: u32) {
+        let before = self.len;
+        self.put_varint(value);
+        if let (Some(bytes), Some(len)) = (self.out.get_mut(at..self.len), before.checked_sub(at)) {
+            rotate(bytes, len);
+        }
+    }
+
     /// Takes back all but the first `len` bytes: after [`Full`], or when a packet is not wanted after all.
     pub const fn truncate(&mut self, len: usize) {
         if len < self.len {
@@ -300,6 +316,31 @@ pub(crate) fn copy(to: &mut [u8], from: &[u8]) {
         if cfg!(target_arch = "arm") {
             compiler_fence(Ordering::SeqCst);
         }
+    }
+}
+
+/// Turns the first `n` bytes to the end, the others to the front: how bytes in a store are moved, which is rare.
+///
+/// On a microcontroller by three reversals: unlike `rotate_left` they cannot panic there (in small builds the library's
+/// `reverse` could), and need no `memmove`, which is 1.6 KB of flash.
+#[inline(never)]
+pub(crate) fn rotate(bytes: &mut [u8], n: usize) {
+    if let Some((front, back)) = bytes.split_at_mut_checked(n) {
+        if cfg!(not(target_arch = "arm")) {
+            bytes.rotate_left(n);
+            return;
+        }
+        reverse(front);
+        reverse(back);
+        reverse(bytes);
+    }
+}
+
+fn reverse(bytes: &mut [u8]) {
+    let mut rest = bytes;
+    while let [first, middle @ .., last] = rest {
+        core::mem::swap(first, last);
+        rest = middle;
     }
 }
 

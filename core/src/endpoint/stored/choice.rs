@@ -5,19 +5,16 @@
 //! classes gets every eighth frame at least. On a line whose rate matters nothing of a lower rank shares a frame with
 //! something of a higher one, which would arrive later for it.
 
-use crate::blocks::Id;
+use super::fill::{Fill, Next};
 use crate::capability;
 use crate::endpoint::state::Core;
 use crate::endpoint::storage::Tables;
 use crate::framing::Framing;
 use crate::limits::{CAPABILITY_FRAGMENTS, FRAME_MIN, LIFE_COST};
 use crate::outbox::{Class, DEADLINE, Outbox, Record, flag};
-use crate::packet::{
-    Extended, Packet, SeqWidth, best_effort_len, emit_best_effort_header, emit_reliable_header, reliable_len,
-};
+use crate::packet::{Extended, best_effort_len, reliable_len};
 use crate::routes::{Slot, local, peer};
 use crate::time::Instant;
-use crate::wire::{Full, Writer, varint_len};
 
 /// A class is passed over in at most this many frames in a row: its share of the line is 1/8.
 const PASSED_OVER_MAX: u8 = 7;
@@ -27,96 +24,7 @@ const CONTROL_RANK: u8 = 16;
 pub(super) const RELIABLE_OVERHEAD: usize = 12;
 /// What stands before the payload of a message that is no fragment, at the most: kind, flags, route, number, distance, count,
 /// life.
-const HEADER_MAX: usize = 2 + 3 + 4 + 5 + 1 + 5;
-
-/// A packet that was chosen for the frame. It counts as sent.
-pub(super) struct Chosen {
-    pub(super) header: Header,
-    /// The record that holds its payload, and where that begins.
-    pub(super) payload: Id,
-    pub(super) offset: usize,
-    pub(super) len: usize,
-    /// Whether the record is done with when the packet is written.
-    pub(super) done: bool,
-}
-
-pub(super) enum Header {
-    BestEffort { number: u16, count: u8 },
-    Reliable { number: u16, seq: u32, distance: u32 },
-    Extended(Extended),
-    Skip { seq: u32, distance: u32 },
-}
-
-impl Chosen {
-    /// Bytes that it takes in a frame.
-    pub(super) const fn len(&self, width: SeqWidth, last: bool) -> usize {
-        match &self.header {
-            Header::BestEffort { number, .. } => best_effort_len(*number, self.len, last),
-            Header::Reliable { number, distance, .. } => {
-                reliable_len(*number, *distance, self.len, width, last)
-            }
-            Header::Extended(extended) if capability::EXTENDED => extended.len(self.len, width, last),
-            Header::Extended(_) => 0,
-            Header::Skip { distance, .. } => 1 + width.bytes() + varint_len(*distance),
-        }
-    }
-
-    pub(super) fn emit_header(&self, w: &mut Writer<'_>, width: SeqWidth, last: bool) -> Result<(), Full> {
-        match self.header {
-            Header::BestEffort { number, count } => emit_best_effort_header(w, count, number, self.len, last),
-            Header::Reliable { number, seq, distance } => {
-                emit_reliable_header(w, number, seq & width.mask(), distance, self.len, width, last)
-            }
-            Header::Extended(extended) if capability::EXTENDED => {
-                extended.emit_header(w, self.len, width, last)
-            }
-            Header::Extended(_) => Err(Full),
-            Header::Skip { seq, distance } => {
-                Packet::Skip { seq: seq & width.mask(), distance }.emit_report(w, width)
-            }
-        }
-    }
-}
-
-/// What there is to send.
-pub(super) enum Choice {
-    Nothing,
-    /// There is something, but not for the room that is left.
-    NoRoom,
-    Next(Chosen),
-}
-
-/// How far a frame is filled.
-pub(super) struct Fill {
-    /// Bytes of packets that the largest frame takes.
-    area: usize,
-    /// Nothing new goes beyond this many, unless it is alone.
-    pub(super) limit: usize,
-    /// Packets that are not messages stand in it.
-    pub(super) has_reports: bool,
-    /// The rank of what was chosen last.
-    rank: Option<u8>,
-    /// A reliable packet is its first one.
-    pub(super) leads: bool,
-    sent: [bool; 2],
-}
-
-impl Fill {
-    pub(super) const fn new(area: usize, limit: usize, has_reports: bool) -> Self {
-        Self { area, limit, has_reports, rank: None, leads: false, sent: [false; 2] }
-    }
-
-    /// Whether a packet fits into the `room` that is left. One that is more than a frame should have goes alone.
-    pub(super) fn fits(&self, need: usize, room: usize) -> bool {
-        let alone = self.rank.is_none() && !self.has_reports;
-        need <= if alone { room } else { self.room(room) }
-    }
-
-    /// How much of the `room` that is left may be used without making the frame larger than it should be.
-    pub(super) fn room(&self, room: usize) -> usize {
-        self.limit.saturating_sub(self.area.saturating_sub(room)).min(room)
-    }
-}
+const WHOLE_HEADER_MAX: usize = 2 + 3 + 4 + 5 + 1 + 5;
 
 /// Something that might be sent.
 #[derive(Clone, Copy)]
@@ -184,7 +92,7 @@ impl Core {
 
     /// Whether a message goes whole into a frame, whatever stands before it.
     const fn is_short(&self, len: usize) -> bool {
-        len + self.link.framing.check_len() + HEADER_MAX <= self.content_max()
+        len + self.link.framing.check_len() + WHOLE_HEADER_MAX <= self.content_max()
     }
 
     /// Whether a payload that our store holds is below all other limits for sure.
@@ -200,14 +108,8 @@ impl Core {
         !self.is_short(len) && len > self.whole_max(slot, record.is(flag::RELIABLE), record.is(flag::EXPIRES))
     }
 
-    /// The next packet that fits into `room` bytes as the frame's last.
-    pub(super) fn choose(
-        &mut self,
-        t: &mut Tables<'_>,
-        room: usize,
-        fill: &mut Fill,
-        now: Instant,
-    ) -> Choice {
+    /// Sends what comes next, if there is room for it.
+    pub(super) fn send_next(&mut self, t: &mut Tables<'_>, fill: &mut Fill<'_, '_>, now: Instant) -> Next {
         let forced = match self.passed_over {
             _ if !capability::RELIABLE || fill.rank.is_some() => None,
             [reliable, _] if reliable >= PASSED_OVER_MAX => Some(Class::Reliable),
@@ -215,29 +117,23 @@ impl Core {
             _ => None,
         };
         let best = forced.and_then(|class| self.best(t, Some(class))).or_else(|| self.best(t, None));
-        let Some((candidate, rank)) = best else { return Choice::Nothing };
+        let Some((candidate, rank)) = best else { return Next::Nothing };
         if self.link.bits_per_second > 0 && fill.rank.is_some_and(|before| rank < before) {
-            return Choice::Nothing;
+            return Next::Nothing;
         }
-        let chosen = match candidate {
-            Candidate::Repeat(offset) => self.repeat(t, offset, room, fill, now),
-            Candidate::Control => self.send_control(t, room, fill, now),
-            Candidate::Route(index) => self.send_message(t, index, room, fill, now),
+        let sent = match candidate {
+            Candidate::Repeat(offset) => self.repeat(t, offset, fill, now),
+            Candidate::Control => self.send_control(t, fill, now),
+            Candidate::Route(index) => self.send_message(t, index, fill, now),
         };
-        match chosen {
-            None => Choice::NoRoom,
-            Some(chosen) => {
-                fill.rank = Some(rank);
-                let [reliable, best_effort] = &mut fill.sent;
-                match chosen.header {
-                    Header::BestEffort { .. } | Header::Extended(Extended { reliable: None, .. }) => {
-                        *best_effort = true;
-                    }
-                    _ => *reliable = true,
-                }
-                Choice::Next(chosen)
-            }
+        let Some(class) = sent else { return Next::NoRoom };
+        fill.rank = Some(rank);
+        let [reliable, best_effort] = &mut fill.sent;
+        match class {
+            Class::Reliable => *reliable = true,
+            Class::BestEffort => *best_effort = true,
         }
+        Next::Sent
     }
 
     /// What has the highest rank of all, or of one class.
@@ -303,13 +199,10 @@ impl Core {
         rank(priority, record, !record.is(flag::FRAGMENT))
     }
 
-    pub(super) fn count_passed_over(&mut self, fill: &Fill) {
+    /// What waits and had no part in the frame was passed over.
+    pub(super) fn count_passed_over(&mut self, fill: &Fill<'_, '_>) {
         if !capability::RELIABLE {
             // Only declarations are of the other class, and they are few.
-            return;
-        }
-        if !self.has_messages() {
-            self.passed_over = [0; 2];
             return;
         }
         let waits = [

@@ -1,16 +1,16 @@
-//! What was chosen is sent: it counts as under way, and what must be known to repeat it is kept.
+//! What was chosen is sent: it is written, counts as under way, and what must be known to repeat it is kept.
 //!
 //! Invariant: a packet's number and distance never change. Which packet is next is decided in [`choice`](super::choice).
 
-use super::choice::{Chosen, Fill, Header};
+use super::fill::{Fill, Payload};
 use crate::blocks::Id;
 use crate::capability;
 use crate::endpoint::state::Core;
 use crate::endpoint::stats::count;
 use crate::endpoint::storage::Tables;
 use crate::limits::{CAPABILITY_FRAGMENTS, FRAGMENT_MIN};
-use crate::outbox::{Outbox, Record, flag};
-use crate::packet::{Extended, SeqWidth};
+use crate::outbox::{Class, Outbox, Record, flag};
+use crate::packet::Extended;
 use crate::routes::{Slot, local, peer};
 use crate::time::Instant;
 use crate::timers::{Lapse, Timer};
@@ -21,87 +21,78 @@ impl Core {
         &mut self,
         t: &mut Tables<'_>,
         offset: u32,
-        room: usize,
-        fill: &mut Fill,
+        fill: &mut Fill<'_, '_>,
         now: Instant,
-    ) -> Option<Chosen> {
+    ) -> Option<Class> {
         let (id, record) = self.outbox.nth(t.tx, offset)?;
         let seq = self.sender.acked().wrapping_add(offset);
         let distance = u32::from(record.distance());
-        let payload = if record.is(flag::FRAGMENT) { Outbox::message_of(t.tx, id) } else { id };
-        let message = Outbox::record(t.tx, payload).waiting();
+        let fragment = record.is(flag::FRAGMENT);
+        let message_id = if fragment { Outbox::message_of(t.tx, id) } else { id };
+        let message = Outbox::record(t.tx, message_id).waiting();
         let slot = t.routes.get(usize::from(record.slot)).filter(|slot| slot.peer_has(peer::COUNTED));
         let header = match slot {
-            _ if !capability::RELIABLE || record.is(flag::CONTROL) => {
-                Header::Reliable { number: 0, seq, distance }
-            }
+            _ if !capability::RELIABLE || record.is(flag::CONTROL) => Some(control_header(seq, distance)),
             Some(slot) if !record.is(flag::DEAD) => {
-                let part = record.is(flag::FRAGMENT).then_some((record.offset, message.len));
-                message_header(
-                    slot,
-                    t.tx,
-                    payload,
-                    &message,
-                    (seq, distance),
-                    part,
-                    self.link.framing.seq_width(),
-                    now,
-                )
+                let part = fragment.then_some((record.offset, message.len));
+                Some(message_header(slot, t.tx, message_id, &message, (seq, distance), part, now))
             }
-            _ => Header::Skip { seq, distance },
+            _ => None,
         };
-        let skipped = matches!(header, Header::Skip { .. });
-        let (start, len) = match (skipped, record.is(flag::FRAGMENT)) {
-            (true, _) => (0, 0),
-            (false, true) => (message.head() + record.offset as usize, record.len as usize),
-            (false, false) => (message.head(), record.len as usize),
+        let len = record.len as usize;
+        let need = match &header {
+            Some(header) => fill.begin(header, len),
+            None => fill.begin_skip(seq, distance),
         };
-        let chosen = Chosen { header, payload, offset: start, len, done: false };
         // What was sent in a frame that was too large for the line goes alone, the others share smaller ones.
-        if !fill.fits(chosen.len(self.link.framing.seq_width(), true), room) {
+        if !fill.fits(need) {
             return None;
+        }
+        match header {
+            Some(_) => {
+                let offset = message.head() + if fragment { record.offset as usize } else { 0 };
+                fill.append(t.tx, Payload { id: message_id, offset, len });
+            }
+            None => fill.append_skip(),
         }
         self.sender.repeat(offset);
         self.proof = None;
         self.wants_proof = self.link.is_ordered() && !self.link.is_lossless();
         count(&mut self.counters.retransmitted, 1);
         self.on_reliable_sent(t, id, seq, false, fill, now);
-        Some(chosen)
+        Some(Class::Reliable)
     }
 
     pub(super) fn send_control(
         &mut self,
         t: &mut Tables<'_>,
-        room: usize,
-        fill: &mut Fill,
+        fill: &mut Fill<'_, '_>,
         now: Instant,
-    ) -> Option<Chosen> {
+    ) -> Option<Class> {
         let id = self.outbox.control().front()?;
         let record = Outbox::record(t.tx, id);
         let distance = self.distance(self.last_control);
         let seq = self.sender.next();
-        let header = Header::Reliable { number: 0, seq, distance };
-        let chosen = Chosen { header, payload: id, offset: 0, len: record.len as usize, done: false };
-        if chosen.len(self.link.framing.seq_width(), true) > room {
+        let payload = Payload { id, offset: 0, len: record.len as usize };
+        if fill.begin(&control_header(seq, distance), payload.len) > fill.left() {
             return None;
         }
+        fill.append(t.tx, payload);
         self.sender.send();
         self.outbox.dequeue_control(&record);
         self.outbox.launch(t.tx, id, &record, distance as u16);
         self.last_control = Some(seq);
         self.on_reliable_sent(t, id, seq, true, fill, now);
-        Some(chosen)
+        Some(Class::Reliable)
     }
 
     pub(super) fn send_message(
         &mut self,
         t: &mut Tables<'_>,
         index: usize,
-        room: usize,
-        fill: &mut Fill,
+        fill: &mut Fill<'_, '_>,
         now: Instant,
-    ) -> Option<Chosen> {
-        let width = self.link.framing.seq_width();
+    ) -> Option<Class> {
         let slot = t.routes.get(index)?;
         let id = slot.queue.front()?;
         let mut record = Outbox::record(t.tx, id);
@@ -110,15 +101,10 @@ impl Core {
             true => (self.sender.next(), self.distance(slot.peer_has(peer::SENT).then_some(slot.last_seq))),
             false => (0, 0),
         };
-        let whole = Chosen {
-            header: message_header(slot, t.tx, id, &record, numbers, None, width, now),
-            payload: id,
-            offset: record.head(),
-            len: record.len as usize,
-            done: !reliable,
-        };
-        let need = whole.len(width, true);
-        let fits = fill.fits(need, room);
+        let payload = Payload { id, offset: record.head(), len: record.len as usize };
+        let mut header = message_header(slot, t.tx, id, &record, numbers, None, now);
+        let need = fill.begin(&header, payload.len);
+        let fits = fill.fits(need);
         if fits && record.is(flag::LARGE) && record.offset == 0 {
             // The frames of this link are larger than those of the one before.
             self.outbox.set_large(t.tx, id, false);
@@ -130,61 +116,54 @@ impl Core {
                     || self.outbox.can_launch_fragment(t.tx, id)
                     || self.needs_fragments(slot, &record));
         if large && self.has(CAPABILITY_FRAGMENTS) {
-            return self.send_fragment(t, index, (id, &record), numbers, room, fill, now);
+            return self.send_fragment(t, index, (id, &record), &mut header, fill, now);
         }
         // It goes alone if it is more than a frame should have.
         if !fits {
             return None;
         }
+        fill.append(t.tx, payload);
         if reliable {
             self.outbox.launch(t.tx, id, &record, numbers.1 as u16);
         }
-        self.on_message_sent(t, index, &record, reliable.then_some((id, numbers.0)), true, fill, now);
-        Some(whole)
+        self.on_message_sent(t, index, (id, &record), reliable.then_some((id, numbers.0)), true, fill, now);
+        Some(record.class())
     }
 
-    /// Sends as much of a message as fits, if that is worth a packet.
-    #[expect(clippy::too_many_arguments, reason = "what is known of one packet")]
+    /// Sends as much of a message as fits, if that is worth a packet; `header`: as if it were sent whole.
     fn send_fragment(
         &mut self,
         t: &mut Tables<'_>,
         index: usize,
         (id, record): (Id, &Record),
-        (seq, distance): (u32, u32),
-        room: usize,
-        fill: &mut Fill,
+        header: &mut Extended,
+        fill: &mut Fill<'_, '_>,
         now: Instant,
-    ) -> Option<Chosen> {
-        let width = self.link.framing.seq_width();
-        let reliable = record.is_reliable_message();
+    ) -> Option<Class> {
         let left = record.len.saturating_sub(record.offset);
-        let extended = Extended {
-            route: t.routes.get(index)?.number,
-            reliable: reliable.then_some((seq & width.mask(), distance)),
-            number: record.number(),
-            life: life(t.tx, id, record, now),
-            part: Some((record.offset, record.len)),
-        };
-        let most = fill.room(room).saturating_sub(extended.len(0, width, true));
+        header.part = Some((record.offset, record.len));
+        let most = fill.room().saturating_sub(header.len(0, fill.width, true));
         let len = most.min(left as usize);
         if len < FRAGMENT_MIN.min(left as usize) || len == 0 || len == record.len as usize {
             return None;
         }
-        if reliable && !self.outbox.can_launch_fragment(t.tx, id) {
-            return None;
-        }
-        self.outbox.set_large(t.tx, id, true);
-        let end = len == left as usize;
-        let fragment = match reliable {
-            true => Some((self.outbox.launch_fragment(t.tx, id, len as u32, distance as u16)?, seq)),
-            false => {
+        let fragment = match header.reliable {
+            Some((seq, distance)) => {
+                self.outbox.can_launch_fragment(t.tx, id).then_some(())?;
+                self.outbox.set_large(t.tx, id, true);
+                Some((self.outbox.launch_fragment(t.tx, id, len as u32, distance as u16)?, seq))
+            }
+            None => {
+                self.outbox.set_large(t.tx, id, true);
                 Outbox::progress(t.tx, id, len as u32);
                 None
             }
         };
-        self.on_message_sent(t, index, record, fragment, end, fill, now);
-        let offset = record.head() + record.offset as usize;
-        Some(Chosen { header: Header::Extended(extended), payload: id, offset, len, done: end && !reliable })
+        let payload = Payload { id, offset: record.head() + record.offset as usize, len };
+        fill.begin(header, len);
+        fill.append(t.tx, payload);
+        self.on_message_sent(t, index, (id, record), fragment, len == left as usize, fill, now);
+        Some(record.class())
     }
 
     /// A message of a place, or a part of it, is sent for the first time; `end`: nothing of it is left to send. A reliable
@@ -194,10 +173,10 @@ impl Core {
         &mut self,
         t: &mut Tables<'_>,
         index: usize,
-        record: &Record,
+        (id, record): (Id, &Record),
         packet: Option<(Id, u32)>,
         end: bool,
-        fill: &mut Fill,
+        fill: &mut Fill<'_, '_>,
         now: Instant,
     ) {
         let Some(slot) = t.routes.get_mut(index) else { return };
@@ -206,7 +185,15 @@ impl Core {
             self.outbox.dequeue(&mut slot.queue, record);
         }
         match packet {
-            None => self.sent_best_effort = self.sent_best_effort.wrapping_add(u32::from(end)),
+            None if end => {
+                self.sent_best_effort = self.sent_best_effort.wrapping_add(1);
+                self.outbox.finish(t.tx, id, record);
+                // A route that was withdrawn may have waited for this.
+                if !slot.has(local::DECLARED) {
+                    Self::settle(t, index);
+                }
+            }
+            None => {}
             Some((id, seq)) => {
                 self.sender.send();
                 self.wants_proof = false;
@@ -224,7 +211,7 @@ impl Core {
         id: Id,
         seq: u32,
         new: bool,
-        fill: &mut Fill,
+        fill: &mut Fill<'_, '_>,
         now: Instant,
     ) {
         if capability::RELIABLE {
@@ -236,20 +223,6 @@ impl Core {
         if !self.link.is_lossless() && !self.timers.is_set(Timer::Retransmit) {
             let at = self.patience(now);
             self.timers.set(Timer::Retransmit, at);
-        }
-    }
-
-    /// The packet is written: what is done with gives its room back.
-    pub(super) fn on_emitted(&mut self, t: &mut Tables<'_>, chosen: &Chosen) {
-        if !chosen.done {
-            return;
-        }
-        let record = Outbox::record(t.tx, chosen.payload);
-        let index = usize::from(record.slot);
-        self.outbox.finish(t.tx, chosen.payload, &record);
-        // A route that was withdrawn may have waited for this.
-        if t.routes.get(index).is_some_and(|slot| !slot.has(local::DECLARED)) {
-            Self::settle(t, index);
         }
     }
 
@@ -267,25 +240,21 @@ fn life(tx: &[u8], id: Id, record: &Record, now: Instant) -> Option<u32> {
     record.is(flag::EXPIRES).then(|| Lapse::from_bits(Outbox::deadline(tx, id)).left_ms(now))
 }
 
-#[expect(clippy::too_many_arguments, reason = "what is known of one packet")]
+/// The header of a message, or of the part of it that is a fragment.
 fn message_header(
     slot: &Slot,
     tx: &[u8],
     id: Id,
     record: &Record,
-    (seq, distance): (u32, u32),
+    numbers: (u32, u32),
     part: Option<(u32, u32)>,
-    width: SeqWidth,
     now: Instant,
-) -> Header {
-    let (route, reliable) = (slot.number, record.is_reliable_message());
-    if part.is_some() || record.is(flag::EXPIRES) {
-        let reliable = reliable.then_some((seq & width.mask(), distance));
-        let life = life(tx, id, record, now);
-        return Header::Extended(Extended { route, reliable, number: record.number(), life, part });
-    }
-    match reliable {
-        true => Header::Reliable { number: route, seq, distance },
-        false => Header::BestEffort { number: route, count: record.number() & 0x3F },
-    }
+) -> Extended {
+    let reliable = record.is_reliable_message().then_some(numbers);
+    Extended { route: slot.number, reliable, number: record.number(), life: life(tx, id, record, now), part }
+}
+
+/// The header of a control record.
+const fn control_header(seq: u32, distance: u32) -> Extended {
+    Extended { route: 0, reliable: Some((seq, distance)), number: 0, life: None, part: None }
 }
