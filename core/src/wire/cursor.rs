@@ -57,13 +57,7 @@ impl<'a> Reader<'a> {
     /// A varint.
     #[inline(never)]
     pub fn varint(&mut self) -> Option<u32> {
-        match self.rest {
-            [byte @ ..0x80, rest @ ..] => {
-                self.rest = rest;
-                Some((*byte).into())
-            }
-            _ => varint::read(self),
-        }
+        varint::read(self)
     }
 
     /// A varint that must fit 16 bits.
@@ -203,17 +197,23 @@ impl<'a> Writer<'a> {
         Ok(())
     }
 
-    /// Appends `bytes`, unless something did not fit before: that is asked once, at the end, since a function that asks
-    /// each time is half as large again on a microcontroller.
+    /// Appends `bytes` if they fit: whether all did is asked once, at the [end](Self::all), since a function that asks each
+    /// time is half as large again on a microcontroller.
     #[inline(never)]
     pub(crate) fn put(&mut self, bytes: &[u8]) {
-        self.full = self.full || self.bytes(bytes).is_err();
+        self.full |= self.bytes(bytes).is_err();
     }
 
     /// The same with a byte.
     #[inline(never)]
     pub(crate) fn put_u8(&mut self, value: u8) {
-        self.full = self.full || self.u8(value).is_err();
+        match self.out.get_mut(self.len) {
+            Some(byte) => {
+                *byte = value;
+                self.len += 1;
+            }
+            None => self.full = true,
+        }
     }
 
     /// The same with 4 bytes.
@@ -231,7 +231,12 @@ impl<'a> Writer<'a> {
     /// The same with a varint.
     #[inline(never)]
     pub(crate) fn put_varint(&mut self, value: u32) {
-        self.full = self.full || self.varint(value).is_err();
+        let mut rest = value;
+        while rest >= 0x80 {
+            self.put_u8(rest as u8 | 0x80);
+            rest >>= 7;
+        }
+        self.put_u8(rest as u8);
     }
 
     /// Whether all that was put did fit.

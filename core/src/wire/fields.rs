@@ -4,8 +4,6 @@
 //!
 //! A parser that asks after each field is twice as large on a microcontroller.
 
-use super::cursor::Reader;
-
 /// Reads numbers and slices off the front of bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Fields<'a> {
@@ -44,24 +42,28 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// The next `n` bytes, at most 4, as a number.
     #[inline(never)]
-    fn number(&mut self, n: usize) -> u32 {
-        self.take(n).iter().rev().fold(0, |value, byte| value << 8 | u32::from(*byte))
-    }
-
-    #[inline(never)]
-    pub(crate) fn u8(&mut self) -> u8 {
-        self.number(1) as u8
+    pub(crate) const fn u8(&mut self) -> u8 {
+        match self.rest {
+            [byte, rest @ ..] => {
+                self.rest = rest;
+                *byte
+            }
+            [] => {
+                self.fail();
+                0
+            }
+        }
     }
 
     pub(crate) fn u16(&mut self) -> u16 {
-        self.number(2) as u16
+        let low = self.u8();
+        u16::from_le_bytes([low, self.u8()])
     }
 
     #[inline(never)]
     pub(crate) fn u32(&mut self) -> u32 {
-        self.number(4)
+        self.take(4).first_chunk().map_or(0, |bytes| u32::from_le_bytes(*bytes))
     }
 
     #[inline(never)]
@@ -70,16 +72,22 @@ impl<'a> Fields<'a> {
         u64::from(self.u32()) << 32 | u64::from(low)
     }
 
-    /// A varint.
+    /// A varint: of 5 bytes and 2^32 - 1 at the most.
     #[inline(never)]
-    pub(crate) fn varint(&mut self) -> u32 {
-        let mut reader = Reader::new(self.rest);
-        if let Some(value) = reader.varint() {
-            self.rest = reader.rest();
-            return value;
+    pub(crate) const fn varint(&mut self) -> u32 {
+        let (mut value, mut shift) = (0, 0);
+        loop {
+            let byte = self.u8();
+            // The fifth byte has room for 4 bits and must be the last.
+            if shift == 28 && byte > 0x0F {
+                self.fail();
+            }
+            value |= (byte as u32 & 0x7F) << shift;
+            if byte < 0x80 || !self.whole {
+                return if self.whole { value } else { 0 };
+            }
+            shift += 7;
         }
-        self.fail();
-        0
     }
 
     /// A varint that must fit 16 bits.

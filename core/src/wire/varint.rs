@@ -4,6 +4,7 @@
 //! Signed and 64-bit numbers do not travel this way.
 
 use super::cursor::{Full, Reader, Writer};
+use super::fields::Fields;
 
 /// Bytes that `value` takes as a varint: 1 to 5.
 #[must_use]
@@ -19,20 +20,11 @@ pub const fn varint_len(value: u32) -> usize {
 
 /// Reads a varint; `None` when it is cut off or does not fit 32 bits.
 pub fn read(reader: &mut Reader<'_>) -> Option<u32> {
-    let mut value = 0u32;
-    let mut shift = 0u32;
-    loop {
-        let byte = reader.u8()?;
-        // The fifth byte has room for 4 bits and must be the last.
-        if shift == 28 && byte > 0x0F {
-            return None;
-        }
-        value |= u32::from(byte & 0x7F) << shift;
-        if byte < 0x80 {
-            return Some(value);
-        }
-        shift += 7;
-    }
+    let mut fields = Fields::new(reader.rest());
+    let value = fields.varint();
+    let whole = fields.is_whole();
+    *reader = Reader::new(fields.rest());
+    whole.then_some(value)
 }
 
 /// Writes a varint in its shortest form.
