@@ -11,7 +11,7 @@ use crate::framing::{Deframed, DropReason, Framing};
 use crate::handshake::{Outcome, State};
 use crate::limits::{CLOSE_RETRY_MS, VERSION_MAJOR};
 use crate::log::log;
-use crate::packet::{Extended, Hello, Packet, SeqWidth, kind};
+use crate::packet::{Hello, Packet, SeqWidth, is_message, kind, parse_message, parse_report};
 use crate::reliable::Arrival;
 use crate::routes::{self, due, local, peer};
 use crate::time::Instant;
@@ -124,27 +124,19 @@ impl Core {
             self.timers.advance(Timer::Retransmit, now.plus_micros(self.rto.micros().into()));
         }
         let late = self.is_late();
-        let width = self.link.framing.seq_width();
         let mut fields = Fields::new(packets);
         let mut news = false;
         while !fields.is_empty() {
-            let packet = Packet::parse_next(&mut fields, width);
-            // By reference: it is not small.
-            let Some(packet) = &packet else {
+            let first = fields.u8();
+            let brought = match is_message(first) {
+                true => self.on_message(t, first, &mut fields, late, now),
+                false => self.on_report(t, first, &mut fields, late, now),
+            };
+            let Some(brought) = brought else {
                 self.on_malformed();
                 break;
             };
-            let only_now = matches!(
-                packet,
-                Packet::BestEffort { .. }
-                    | Packet::Extended { header: Extended { reliable: None, .. }, .. }
-                    | Packet::Ping { .. }
-                    | Packet::Pong { .. }
-            );
-            if late && only_now {
-                continue;
-            }
-            news |= self.on_packet(t, packet, now);
+            news |= brought;
             if self.phase != Phase::Established {
                 break;
             }
@@ -248,8 +240,43 @@ impl Core {
         self.begin_session(t, body, now);
     }
 
-    fn on_packet(&mut self, t: &mut Tables<'_>, packet: &Packet<'_>, now: Instant) -> bool {
-        match *packet {
+    /// A message or a control record; `late`: what is not repeated does not count. None: it is malformed.
+    fn on_message(
+        &mut self,
+        t: &mut Tables<'_>,
+        first: u8,
+        fields: &mut Fields<'_>,
+        late: bool,
+        now: Instant,
+    ) -> Option<bool> {
+        let message = parse_message(first, fields, self.link.framing.seq_width());
+        let (header, payload) = message.as_ref().filter(|_| fields.is_whole())?;
+        match header.reliable {
+            None if late => Some(false),
+            None => Some(self.on_best_effort(t, header, payload, now)),
+            Some((seq, distance)) if header.route == CONTROL_ROUTE && first != kind::EXTENDED => {
+                // Out of turn there is no room for it: it comes again.
+                let Arrival::New { seq, in_turn: true } = self.receiver.on_packet(seq, distance) else {
+                    return Some(false);
+                };
+                let turns = self.receiver.store(seq, distance);
+                Some(self.on_control(t, payload, now) | (turns && self.hand_on(t)))
+            }
+            Some(_) => Some(self.on_reliable(t, header, payload, now)),
+        }
+    }
+
+    /// A packet that is no message; the rest as for those.
+    fn on_report(
+        &mut self,
+        t: &mut Tables<'_>,
+        first: u8,
+        fields: &mut Fields<'_>,
+        late: bool,
+        now: Instant,
+    ) -> Option<bool> {
+        match parse_report(first, fields, self.link.framing.seq_width())? {
+            Packet::Ping { .. } | Packet::Pong { .. } if late => {}
             // HELLO is alone in its frame.
             Packet::Hello(_) => self.on_malformed(),
             // Of reliable messages, which we publish none of.
@@ -292,37 +319,17 @@ impl Core {
                 self.seed_in = None;
                 self.phase = Phase::Closed;
                 self.notice = Notice::Closed(CloseReason::Peer(code));
-                return true;
+                return Some(true);
             }
             Packet::Skip { seq, distance } => {
                 if let Arrival::New { seq, .. } = self.receiver.on_packet(seq, distance) {
-                    return self.receiver.store(seq, distance) && self.hand_on(t);
+                    return Some(self.receiver.store(seq, distance) && self.hand_on(t));
                 }
             }
-            Packet::BestEffort { route, payload, .. } => {
-                let whole = Extended { route, reliable: None, number: 0, life: None, part: None };
-                return self.on_best_effort(t, &whole, payload, now);
-            }
-            Packet::Reliable { route: CONTROL_ROUTE, seq, distance, payload } => {
-                // Out of turn there is no room for it: it comes again.
-                if let Arrival::New { seq, in_turn: true } = self.receiver.on_packet(seq, distance) {
-                    let turns = self.receiver.store(seq, distance);
-                    return self.on_control(t, payload, now) | (turns && self.hand_on(t));
-                }
-            }
-            Packet::Reliable { route, seq, distance, payload } => {
-                let reliable = Some((seq, distance));
-                let whole = Extended { route, reliable, number: 0, life: None, part: None };
-                return self.on_reliable(t, &whole, payload, now);
-            }
-            Packet::Extended { ref header, payload } => {
-                return match header.reliable {
-                    Some(_) => self.on_reliable(t, header, payload, now),
-                    None => self.on_best_effort(t, header, payload, now),
-                };
-            }
+            // Not read here.
+            Packet::BestEffort { .. } | Packet::Reliable { .. } | Packet::Extended { .. } => {}
         }
-        false
+        Some(false)
     }
 
     /// A place whose last message was taken may be free now.
@@ -337,12 +344,12 @@ impl Core {
 /// Whether a frame of a session says CLOSE: alone, or behind a PING.
 fn ends_with_close(packets: &[u8]) -> bool {
     let mut fields = Fields::new(packets);
-    while let Some(packet) = Packet::parse_next(&mut fields, SeqWidth::One) {
-        match packet {
-            Packet::Close { .. } => return true,
-            Packet::Ping { .. } => {}
+    loop {
+        let first = fields.u8();
+        match parse_report(first, &mut fields, SeqWidth::One) {
+            Some(Packet::Close { .. }) => return true,
+            Some(Packet::Ping { .. }) => {}
             _ => return false,
         }
     }
-    false
 }

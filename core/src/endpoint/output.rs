@@ -11,7 +11,9 @@ use crate::framing::{Framing, Sealer};
 use crate::limits::{
     CAPABILITY_RESUME, CAPABILITY_SELECTIVE, FRAME_MIN, HELLO_MAX, MESSAGE_COST, SERIAL_IDLE_MS, WINDOW_MAX,
 };
-use crate::packet::{HelloHead, Mode, Packet, Said, SeqWidth, emit_hello};
+use crate::packet::{
+    HelloHead, Mode, Said, emit_ack, emit_close, emit_hello, emit_ping, emit_pong, emit_taken,
+};
 use crate::routes::{self, Slot, due};
 use crate::time::Instant;
 use crate::timers::Timer;
@@ -64,9 +66,8 @@ impl Core {
         if self.close_due > 0 {
             self.close_due -= 1;
             // With a last PING, so that the peer knows its losses to the end.
-            let ping = Packet::Ping { id: self.ping.on_send(now), sent: self.sent_best_effort };
-            ping.emit_report(&mut w, SeqWidth::One).ok()?;
-            Packet::Close { code: self.close_code }.emit_report(&mut w, SeqWidth::One).ok()?;
+            emit_ping(&mut w, self.ping.on_send(now), self.sent_best_effort);
+            emit_close(&mut w, self.close_code);
         } else if self.phase == Phase::Established {
             let squeezed = core::mem::take(&mut self.squeezed);
             if !squeezed && (self.must_report() | self.tables_due | self.taken_due) {
@@ -145,24 +146,25 @@ impl Core {
         let width = self.link.framing.seq_width();
         if self.receiver.ack_due() {
             let selective = if self.has(CAPABILITY_SELECTIVE) { self.receiver.selective() } else { 0 };
-            let ack = Packet::Ack { next: self.receiver.expected() & width.mask(), selective };
-            if append(w, &ack, width) {
+            let before = w.len();
+            emit_ack(w, self.receiver.expected(), selective, width);
+            if stands(w, before) {
                 self.receiver.acknowledged();
             }
         }
         if self.tables_due || self.taken_due {
-            self.emit_taken(t, w, width);
+            self.emit_taken(t, w);
         }
         if self.ping.wants_pong()
             && w.room() >= 10
             && let Some((id, held)) = self.ping.pong(now)
         {
             let dropped = self.counters.dropped_no_room as u16;
-            append(w, &Packet::Pong { id, held, clock: now.as_micros() as u32, dropped }, width);
+            emit_pong(w, id, held, now.as_micros() as u32, dropped);
         }
         if self.ping_due && w.room() >= 6 {
             let id = self.ping.on_send(now);
-            append(w, &Packet::Ping { id, sent: self.sent_best_effort }, width);
+            emit_ping(w, id, self.sent_best_effort);
             if capability::STORE {
                 self.proof = Some((id, self.sender.next()));
                 self.rto.on_ping(id, now);
@@ -183,7 +185,7 @@ impl Core {
     }
 
     /// What was taken of each route, as far as there is room.
-    fn emit_taken(&mut self, t: &mut Tables<'_>, w: &mut Writer<'_>, width: SeqWidth) {
+    fn emit_taken(&mut self, t: &mut Tables<'_>, w: &mut Writer<'_>) {
         if !capability::RECEIVE || self.interests > 0 {
             return;
         }
@@ -198,8 +200,9 @@ impl Core {
             }
             slot.reported = slot.taken;
             let (messages, bytes) = (slot.messages, slot.taken);
-            let route = routes::number_of(t.routes, index);
-            if !append(w, &Packet::Taken { route, messages, bytes }, width) {
+            let before = w.len();
+            emit_taken(w, routes::number_of(t.routes, index), messages, bytes);
+            if !stands(w, before) {
                 if let Some(slot) = t.routes.get_mut(index) {
                     slot.due |= due::TAKEN;
                 }
@@ -209,10 +212,9 @@ impl Core {
     }
 }
 
-/// Appends a small packet if it fits.
-fn append(w: &mut Writer<'_>, packet: &Packet<'_>, width: SeqWidth) -> bool {
-    let before = w.len();
-    let fits = packet.emit_report(w, width).is_ok();
+/// Whether a packet that was written from here on did fit; what did not is taken back.
+fn stands(w: &mut Writer<'_>, before: usize) -> bool {
+    let fits = w.all().is_ok();
     if !fits {
         w.truncate(before);
     }

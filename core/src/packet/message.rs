@@ -7,29 +7,54 @@ use super::{Packet, SeqWidth};
 use crate::capability;
 use crate::wire::{Fields, Full, Writer, varint_len};
 
-pub(super) const BEST_EFFORT: u8 = 0x80;
+const BEST_EFFORT: u8 = 0x80;
 const BEST_EFFORT_LENGTH: u8 = 0x40;
 const COUNT_MASK: u8 = 0x3F;
-pub(super) const RELIABLE: u8 = 0x40;
+const RELIABLE: u8 = 0x40;
 const RELIABLE_LENGTH: u8 = 0x20;
 /// In a reliable packet's first byte; this value says that the distance follows as a varint.
 const DISTANCE_MASK: u8 = 0x1F;
 
-pub(super) fn parse_best_effort<'a>(first: u8, f: &mut Fields<'a>) -> Packet<'a> {
-    let route = f.varint16();
-    let payload = payload(f, first & BEST_EFFORT_LENGTH != 0);
-    Packet::BestEffort { count: first & COUNT_MASK, route, payload }
+/// Whether a packet that begins like this is a message, or a control record.
+pub(crate) const fn is_message(first: u8) -> bool {
+    first >= RELIABLE || capability::EXTENDED && first == super::kind::EXTENDED
 }
 
-pub(super) fn parse_reliable<'a>(first: u8, f: &mut Fields<'a>, width: SeqWidth) -> Packet<'a> {
+/// Reads what stands behind the first byte of a message: its header, and its payload. The short layouts are read as if they were
+/// the long one.
+pub(crate) fn parse_message<'a>(
+    first: u8,
+    f: &mut Fields<'a>,
+    width: SeqWidth,
+) -> Option<(Extended, &'a [u8])> {
+    if first < RELIABLE {
+        return parse_extended(f, width);
+    }
     let route = f.varint16();
-    let seq = width.read(f);
-    let distance = match first & DISTANCE_MASK {
-        DISTANCE_MASK => f.varint(),
-        distance => distance.into(),
+    let mut header = Extended { route, reliable: None, number: 0, life: None, part: None };
+    let length = if first & BEST_EFFORT != 0 {
+        header.number = first & COUNT_MASK;
+        BEST_EFFORT_LENGTH
+    } else {
+        let seq = width.read(f);
+        let distance = match first & DISTANCE_MASK {
+            DISTANCE_MASK => f.varint(),
+            distance => distance.into(),
+        };
+        header.reliable = Some((seq, distance));
+        RELIABLE_LENGTH
     };
-    let payload = payload(f, first & RELIABLE_LENGTH != 0);
-    Packet::Reliable { route, seq, distance, payload }
+    Some((header, payload(f, first & length != 0)))
+}
+
+/// The packet of a header and its payload.
+pub(super) fn packet_of<'a>(first: u8, header: Extended, payload: &'a [u8]) -> Packet<'a> {
+    let Extended { route, number: count, .. } = header;
+    match header.reliable {
+        _ if first < RELIABLE => Packet::Extended { header, payload },
+        Some((seq, distance)) => Packet::Reliable { route, seq, distance, payload },
+        None => Packet::BestEffort { count, route, payload },
+    }
 }
 
 pub(super) fn payload<'a>(f: &mut Fields<'a>, has_length: bool) -> &'a [u8] {
@@ -176,7 +201,7 @@ impl Extended {
     }
 }
 
-pub(super) fn parse_extended<'a>(f: &mut Fields<'a>, width: SeqWidth) -> Option<Packet<'a>> {
+fn parse_extended<'a>(f: &mut Fields<'a>, width: SeqWidth) -> Option<(Extended, &'a [u8])> {
     let flags = f.u8();
     if flags & UNKNOWN_FLAGS != 0 {
         return None;
@@ -197,8 +222,7 @@ pub(super) fn parse_extended<'a>(f: &mut Fields<'a>, width: SeqWidth) -> Option<
             return None;
         }
     }
-    let header = Extended { route, reliable, number, life, part };
-    Some(Packet::Extended { header, payload })
+    Some((Extended { route, reliable, number, life, part }, payload))
 }
 
 /// Appends all of a message but its payload, in the shortest layout that says it all, as the last one of its frame: see

@@ -9,10 +9,9 @@ mod message;
 
 pub use hello::{Hello, HelloBody, HelloHead, Mode};
 pub(crate) use hello::{Said, emit_hello};
-pub(crate) use message::{add_length, emit_message_header};
+pub(crate) use message::{add_length, emit_message_header, is_message, parse_message};
 pub use message::{Extended, best_effort_len, emit_best_effort_header, emit_reliable_header, reliable_len};
 
-use crate::capability;
 use crate::wire::{Fields, Full, Reader, Writer};
 
 /// First bytes of the packets that are not messages.
@@ -137,16 +136,13 @@ impl<'a> Packet<'a> {
     }
 
     /// Reads a packet that is not the first of its frame, or of a session: no HELLO.
-    pub(crate) fn parse_next(f: &mut Fields<'a>, width: SeqWidth) -> Option<Self> {
+    fn parse_next(f: &mut Fields<'a>, width: SeqWidth) -> Option<Self> {
         let first = f.u8();
-        let packet = if first & message::BEST_EFFORT != 0 {
-            message::parse_best_effort(first, f)
-        } else if first & message::RELIABLE != 0 {
-            message::parse_reliable(first, f, width)
-        } else {
-            parse_other(first, f, width)?
-        };
-        f.is_whole().then_some(packet)
+        if !is_message(first) {
+            return parse_report(first, f, width);
+        }
+        let (header, payload) = parse_message(first, f, width)?;
+        f.is_whole().then(|| message::packet_of(first, header, payload))
     }
 
     /// Appends the packet. `last`: nothing follows it in the frame, so a message needs no length.
@@ -173,40 +169,16 @@ impl<'a> Packet<'a> {
         }
     }
 
-    /// Appends a packet that is no message: the payloads of those come from a store, and the endpoint emits them piecewise.
-    pub(crate) fn emit_report(&self, w: &mut Writer<'_>, width: SeqWidth) -> Result<(), Full> {
+    /// Appends a packet that is no message.
+    fn emit_report(&self, w: &mut Writer<'_>, width: SeqWidth) -> Result<(), Full> {
         match *self {
             Self::Hello(ref hello) => return hello.emit(w),
-            Self::Ack { next, selective } => {
-                w.put_u8(kind::ACK);
-                width.write(w, next);
-                w.put_varint(selective);
-            }
-            Self::Ping { id, sent } => {
-                w.put(&[kind::PING, id]);
-                w.put_u32(sent);
-            }
-            Self::Pong { id, held, clock, dropped } => {
-                let ([a, b], [c, d]) = (held.to_le_bytes(), dropped.to_le_bytes());
-                w.put(&[kind::PONG, id, a, b]);
-                w.put_u32(clock);
-                w.put(&[c, d]);
-            }
-            Self::Taken { route, messages, bytes } => {
-                w.put_u8(kind::TAKEN);
-                w.put_varint(route.into());
-                w.put_varint(messages.into());
-                w.put_varint(bytes);
-            }
-            Self::Close { code } => {
-                w.put_u8(kind::CLOSE);
-                w.put_varint(code);
-            }
-            Self::Skip { seq, distance } => {
-                w.put_u8(kind::SKIP);
-                width.write(w, seq);
-                w.put_varint(distance);
-            }
+            Self::Ack { next, selective } => emit_ack(w, next, selective, width),
+            Self::Ping { id, sent } => emit_ping(w, id, sent),
+            Self::Pong { id, held, clock, dropped } => emit_pong(w, id, held, clock, dropped),
+            Self::Taken { route, messages, bytes } => emit_taken(w, route, messages, bytes),
+            Self::Close { code } => emit_close(w, code),
+            Self::Skip { seq, distance } => emit_skip(w, seq, distance, width),
             Self::BestEffort { .. } | Self::Reliable { .. } | Self::Extended { .. } => return Err(Full),
             Self::Skipped => w.put(&[kind::SKIPPED_FIRST, 0]),
         }
@@ -214,8 +186,49 @@ impl<'a> Packet<'a> {
     }
 }
 
-fn parse_other<'a>(first: u8, f: &mut Fields<'a>, width: SeqWidth) -> Option<Packet<'a>> {
-    Some(match first {
+// The packets that are no messages, one by one: whether they did fit, the writer knows.
+
+pub(crate) fn emit_ack(w: &mut Writer<'_>, next: u32, selective: u32, width: SeqWidth) {
+    w.put_u8(kind::ACK);
+    width.write(w, next);
+    w.put_varint(selective);
+}
+
+pub(crate) fn emit_ping(w: &mut Writer<'_>, id: u8, sent: u32) {
+    w.put_u8(kind::PING);
+    w.put_u8(id);
+    w.put_u32(sent);
+}
+
+pub(crate) fn emit_pong(w: &mut Writer<'_>, id: u8, held: u16, clock: u32, dropped: u16) {
+    w.put_u8(kind::PONG);
+    w.put_u8(id);
+    w.put(&held.to_le_bytes());
+    w.put_u32(clock);
+    w.put(&dropped.to_le_bytes());
+}
+
+pub(crate) fn emit_taken(w: &mut Writer<'_>, route: u16, messages: u16, bytes: u32) {
+    w.put_u8(kind::TAKEN);
+    w.put_varint(route.into());
+    w.put_varint(messages.into());
+    w.put_varint(bytes);
+}
+
+pub(crate) fn emit_close(w: &mut Writer<'_>, code: u32) {
+    w.put_u8(kind::CLOSE);
+    w.put_varint(code);
+}
+
+pub(crate) fn emit_skip(w: &mut Writer<'_>, seq: u32, distance: u32, width: SeqWidth) {
+    w.put_u8(kind::SKIP);
+    width.write(w, seq);
+    w.put_varint(distance);
+}
+
+/// Reads what stands behind the first byte of a packet that is no message.
+pub(crate) fn parse_report<'a>(first: u8, f: &mut Fields<'a>, width: SeqWidth) -> Option<Packet<'a>> {
+    let packet = match first {
         kind::ACK => Packet::Ack { next: width.read(f), selective: f.varint() },
         kind::PING => Packet::Ping { id: f.u8(), sent: f.u32() },
         kind::PONG => Packet::Pong { id: f.u8(), held: f.u16(), clock: f.u32(), dropped: f.u16() },
@@ -225,14 +238,14 @@ fn parse_other<'a>(first: u8, f: &mut Fields<'a>, width: SeqWidth) -> Option<Pac
             f.rest();
             Packet::Close { code }
         }
-        kind::EXTENDED if capability::EXTENDED => message::parse_extended(f, width)?,
         kind::SKIP => Packet::Skip { seq: width.read(f), distance: f.varint() },
         kind::SKIPPED_FIRST.. => {
             message::payload(f, true);
             Packet::Skipped
         }
         _ => return None,
-    })
+    };
+    f.is_whole().then_some(packet)
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use crate::blocks::Id;
 use crate::endpoint::state::Core;
 use crate::endpoint::storage::Tables;
 use crate::outbox::Outbox;
-use crate::packet::{Extended, Packet, SeqWidth, add_length, emit_message_header};
+use crate::packet::{Extended, SeqWidth, add_length, emit_message_header, emit_skip};
 use crate::time::Instant;
 use crate::wire::{Writer, varint_len};
 
@@ -77,6 +77,10 @@ impl<'w, 'o> Fill<'w, 'o> {
     pub(super) fn begin(&mut self, header: &Extended, payload: usize) -> usize {
         self.w.truncate(self.start);
         emit_message_header(header, self.w, payload, self.width);
+        self.begun(payload)
+    }
+
+    fn begun(&self, payload: usize) -> usize {
         match self.w.all() {
             Ok(()) => self.w.len() - self.start + payload,
             Err(_) => usize::MAX,
@@ -86,10 +90,8 @@ impl<'w, 'o> Fill<'w, 'o> {
     /// The same of a SKIP, which is all header.
     pub(super) fn begin_skip(&mut self, seq: u32, distance: u32) -> usize {
         self.w.truncate(self.start);
-        match (Packet::Skip { seq, distance }).emit_report(self.w, self.width) {
-            Ok(()) => self.w.len() - self.start,
-            Err(_) => usize::MAX,
-        }
+        emit_skip(self.w, seq, distance, self.width);
+        self.begun(0)
     }
 
     /// The packet that was begun, and fits, is sent with this payload.
