@@ -265,7 +265,7 @@ impl<S: Storage> Endpoint<S> {
         payload: &[u8],
         options: CallOptions,
     ) -> nb::Result<CallId, RequestError> {
-        self.core.request(&mut self.storage.parts().tables, now, service, options, |sink| {
+        self.core.request(&mut self.storage.parts().tables, now, service, options, &mut |sink| {
             sink.write(payload);
             Ok(())
         })
@@ -283,8 +283,9 @@ impl<S: Storage> Endpoint<S> {
         request: &T,
         options: CallOptions,
     ) -> nb::Result<CallId, RequestError> {
-        self.core
-            .request(&mut self.storage.parts().tables, now, service, options, |sink| request.encode(sink))
+        self.core.request(&mut self.storage.parts().tables, now, service, options, &mut |sink| {
+            request.encode(sink)
+        })
     }
 
     /// The answer to a request is not wanted any more.
@@ -300,7 +301,7 @@ impl<S: Storage> Endpoint<S> {
     /// `WouldBlock`: no room now; the request stays open. Else [`RespondError`].
     #[cfg(feature = "requests")]
     pub fn respond(&mut self, request: RequestId, code: u32, payload: &[u8]) -> nb::Result<(), RespondError> {
-        self.core.respond(&mut self.storage.parts().tables, request, code, |sink| {
+        self.core.respond(&mut self.storage.parts().tables, request, code, &mut |sink| {
             sink.write(payload);
             Ok(())
         })
@@ -317,7 +318,7 @@ impl<S: Storage> Endpoint<S> {
         answer: &T,
     ) -> nb::Result<(), RespondError> {
         let tables = &mut self.storage.parts().tables;
-        self.core.respond(tables, request, crate::results::code::OK, |sink| answer.encode(sink))
+        self.core.respond(tables, request, crate::results::code::OK, &mut |sink| answer.encode(sink))
     }
 
     /// Ends the session: `code` 0 done, 1 shutting down, 16 and above the application's own. What is under way is not

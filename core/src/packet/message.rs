@@ -227,7 +227,12 @@ fn parse_extended<'a>(f: &mut Fields<'a>, width: SeqWidth) -> Option<(Extended, 
 
 /// Appends all of a message but its payload, in the shortest layout that says it all, as the last one of its frame: see
 /// [`add_length`].
-pub(crate) fn emit_message_header(header: &Extended, w: &mut Writer<'_>, payload_len: usize, width: SeqWidth) {
+pub(crate) fn emit_message_header(
+    header: &Extended,
+    w: &mut Writer<'_>,
+    payload_len: usize,
+    width: SeqWidth,
+) {
     let Extended { route, reliable, number, life, part } = *header;
     // What does not fit is noticed by who asks the writer.
     let _ = if capability::EXTENDED && (life.is_some() || part.is_some()) {

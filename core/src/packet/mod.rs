@@ -9,8 +9,8 @@ mod message;
 
 pub use hello::{Hello, HelloBody, HelloHead, Mode};
 pub(crate) use hello::{Said, emit_hello};
-pub(crate) use message::{add_length, emit_message_header, is_message, parse_message};
 pub use message::{Extended, best_effort_len, emit_best_effort_header, emit_reliable_header, reliable_len};
+pub(crate) use message::{add_length, emit_message_header, is_message, parse_message};
 
 use crate::wire::{Fields, Full, Reader, Writer};
 

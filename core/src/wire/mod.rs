@@ -10,8 +10,8 @@ mod fields;
 pub mod varint;
 
 pub use crc::{crc32c, crc32c_from};
-pub(crate) use cursor::{copy, rotate};
 pub use cursor::{Full, Reader, Writer};
+pub(crate) use cursor::{copy, rotate};
 pub(crate) use fields::Fields;
 pub use varint::varint_len;
 

@@ -31,6 +31,9 @@ const ABOUT_EXPIRED: u32 = 1;
 /// Or the counts that it stated are known.
 pub(super) const ABOUT_INTERESTS: u32 = 2;
 
+/// How an application's payload is written. By reference, since what calls it is large, and there would be one for each.
+pub(in crate::endpoint) type Write<'w> = dyn FnMut(&mut Sink<'_>) -> Result<(), EncodeError> + 'w;
+
 impl Core {
     /// Turns what is due in the tables into control records, as far as there is room for them.
     pub(in crate::endpoint) fn derive_records(&mut self, t: &mut Tables<'_>, now: Instant) {
@@ -75,7 +78,7 @@ impl Core {
         tx: &mut [u8],
         header: &[u8],
         limit: usize,
-        write: impl FnOnce(&mut Sink<'_>) -> Result<(), EncodeError>,
+        write: &mut Write<'_>,
         (encode, too_large): (E, E),
     ) -> nb::Result<Chain, E> {
         let mut sink = self.outbox.sink(tx, Class::Reliable);

@@ -1,15 +1,14 @@
 //! Requests that the application makes, and answers that it gives.
 
+use super::records::Write;
 use crate::endpoint::config::CallOptions;
 use crate::endpoint::state::Core;
 use crate::endpoint::storage::Tables;
 use crate::error::{RequestError, RespondError};
 use crate::event::{CallId, RequestId};
 use crate::limits::{CAPABILITY_SERVICES, CONTROL_HEADER_MAX, MESSAGE_COST};
-use crate::message::EncodeError;
 use crate::outbox::NO_SLOT;
 use crate::packet::control::{emit_request_header, emit_result_header};
-use crate::queue::Sink;
 use crate::results::{self, CallState, ServedState};
 use crate::route::RouteName;
 use crate::time::Instant;
@@ -23,7 +22,7 @@ impl Core {
         now: Instant,
         service: &RouteName,
         options: CallOptions,
-        write: impl FnOnce(&mut Sink<'_>) -> Result<(), EncodeError>,
+        write: &mut Write<'_>,
     ) -> nb::Result<CallId, RequestError> {
         let now = self.advance(now);
         if !self.has_session() {
@@ -75,7 +74,7 @@ impl Core {
         t: &mut Tables<'_>,
         request: RequestId,
         code: u32,
-        write: impl FnOnce(&mut Sink<'_>) -> Result<(), EncodeError>,
+        write: &mut Write<'_>,
     ) -> nb::Result<(), RespondError> {
         let limit = self.control_payload_limit(t.tx.len());
         let place = results::find_open(t.served, self.session, request).ok_or(RespondError::Unknown)?;
