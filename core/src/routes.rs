@@ -328,6 +328,29 @@ impl Slot {
         }
     }
 
+    /// What is due was said.
+    pub(crate) fn on_said(&mut self, record: u16) {
+        self.due &= !record;
+        match record {
+            due::INTENT | due::INTEREST => {
+                self.local &= !local::ASK;
+                if record == due::INTEREST {
+                    self.due |= due::ADVERTISED;
+                }
+            }
+            due::INTEREST_GONE => {
+                self.due = self.due & !(due::ADVERTISED | due::TAKEN) | due::RESTING;
+                self.reset_counts();
+            }
+            due::EXPIRED => {
+                self.due = self.due & !due::TAKEN | due::TOLD;
+                self.expired = 0;
+                self.reported = self.taken;
+            }
+            _ => {}
+        }
+    }
+
     /// Tells the sender when it may be waiting: the reader has caught up, or a quarter of the window is free again.
     fn consider_report(&mut self) {
         let unreported = self.taken.wrapping_sub(self.reported);

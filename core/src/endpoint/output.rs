@@ -74,7 +74,7 @@ impl Core {
                 self.emit_reports(t, now, &mut w);
             }
             if self.tables_due {
-                self.derive_records(t, now);
+                self.derive_records(t, now, &mut w);
             }
             leads = self.emit_messages(t, now, &mut w);
             if capability::STORE && w.is_empty() && core::mem::take(&mut self.wants_proof) {

@@ -17,13 +17,9 @@ use crate::outbox::{Class, NO_SLOT, Outbox, Record, flag};
 use crate::packet::control::{INTENT, INTENTS, INTEREST, INTERESTS, emit_expired, emit_result_header};
 use crate::queue::Sink;
 use crate::results::ServedState;
-use crate::route::ROUTE_TEXT_MAX;
 use crate::routes::{self, Slot, due, local};
 use crate::time::Instant;
 use crate::wire::{Full, Writer};
-
-/// Largest declaration: flags, number, window, counts, name, extension.
-const DECLARATION_MAX: usize = ROUTE_TEXT_MAX + 40;
 
 /// What the acknowledgement of a control record is for: a number may be used again, or the peer knows what was discarded.
 pub(super) const ABOUT_WITHDRAWAL: u32 = 0;
@@ -35,18 +31,24 @@ pub(super) const ABOUT_INTERESTS: u32 = 2;
 pub(in crate::endpoint) type Write<'w> = dyn FnMut(&mut Sink<'_>) -> Result<(), EncodeError> + 'w;
 
 impl Core {
-    /// Turns what is due in the tables into control records, as far as there is room for them.
-    pub(in crate::endpoint) fn derive_records(&mut self, t: &mut Tables<'_>, now: Instant) {
-        let expired = !capability::RECEIVE || !capability::EXPIRY || self.derive_expired(t);
-        let gone = expired && self.derive_gone(t);
-        let intents = gone && self.derive_declarations(t, due::INTENT);
-        let interests = intents && (!capability::RECEIVE || self.derive_declarations(t, due::INTEREST));
-        let notices = interests && self.derive_notices(t);
-        let refusals = notices && (!capability::REQUESTS || self.derive_refusals(t));
+    /// Turns what is due in the tables into control records, as far as there is room for them. They are written behind what
+    /// stands in the frame, which is as it was afterwards: from the store they are sent, and sent again.
+    pub(in crate::endpoint) fn derive_records(
+        &mut self,
+        t: &mut Tables<'_>,
+        now: Instant,
+        w: &mut Writer<'_>,
+    ) {
+        let before = w.len();
+        let said = self.derive_single(t, w)
+            && self.derive_declarations(t, due::INTENT, w)
+            && (!capability::RECEIVE || self.derive_declarations(t, due::INTEREST, w))
+            && (!capability::REQUESTS || self.derive_refusals(t, w));
+        w.truncate(before);
         let waits = |slot: &Slot| slot.is_due(due::TAKEN) && !slot.is_due(due::EXPIRED | due::TOLD);
         let taken = self.interests == 0 && t.routes.iter().any(waits);
-        self.records_wait = !refusals;
-        self.tables_due = !refusals;
+        self.records_wait = !said;
+        self.tables_due = !said;
         self.taken_due |= taken;
         if capability::EXPIRY {
             for index in 0..t.routes.len() {
@@ -57,17 +59,25 @@ impl Core {
         }
     }
 
-    /// Queues a control record; false: no room now. `about`: the place and the sort of thing that its acknowledgement is
-    /// for.
-    fn push_control(&mut self, t: &mut Tables<'_>, (slot, about): (u16, u32), parts: [&[u8]; 2]) -> bool {
+    /// Queues the control record that was written from `before` on, and takes it out of the frame; false: no room now.
+    /// `about`: the place and the sort of thing that its acknowledgement is for.
+    fn push_control(
+        &mut self,
+        t: &mut Tables<'_>,
+        about: (u16, u32),
+        w: &mut Writer<'_>,
+        before: usize,
+    ) -> bool {
         let mut sink = self.outbox.sink(t.tx, Class::Reliable);
-        parts.iter().for_each(|part| sink.write(part));
+        sink.write(w.written().get(before..).unwrap_or_default());
         let chain = sink.finish();
-        if chain.overflowed {
+        // One that does not even fit behind the others in this frame has its turn in the next.
+        if chain.overflowed || w.all().is_err() {
             self.outbox.discard(t.tx, chain);
             return false;
         }
-        self.keep_control(t, chain, chain.len, (slot, about));
+        w.truncate(before);
+        self.keep_control(t, chain, about);
         true
     }
 
@@ -98,16 +108,10 @@ impl Core {
         Err(refused)
     }
 
-    /// Puts a control record of `len` bytes that was written behind the others.
-    pub(super) fn keep_control(
-        &mut self,
-        t: &mut Tables<'_>,
-        chain: Chain,
-        len: usize,
-        (slot, about): (u16, u32),
-    ) {
+    /// Puts a control record that was written behind the others.
+    pub(super) fn keep_control(&mut self, t: &mut Tables<'_>, chain: Chain, (slot, about): (u16, u32)) {
         let flags = flag::RELIABLE | flag::CONTROL;
-        let record = Record::new(len as u32, flags, slot, about);
+        let record = Record::new(chain.len as u32, flags, slot, about);
         let id = self.outbox.keep(t.tx, chain, record);
         self.outbox.enqueue_control(t.tx, id);
         self.blocked = false;
@@ -119,148 +123,98 @@ impl Core {
         frame.min(Outbox::limit(tx_len, Class::Reliable, true))
     }
 
-    fn derive_expired(&mut self, t: &mut Tables<'_>) -> bool {
+    /// The records that are about one place each: what was discarded, withdrawals, notices.
+    fn derive_single(&mut self, t: &mut Tables<'_>, w: &mut Writer<'_>) -> bool {
+        let before = w.len();
         for index in 0..t.routes.len() {
-            let Some(slot) = t.routes.get(index) else { continue };
-            if !slot.is_due(due::EXPIRED) || slot.is_due(due::TOLD) {
-                continue;
-            }
-            let mut buffer = [0; 24];
-            let mut w = Writer::new(&mut buffer);
-            let written = emit_expired(&slot.expired_report(routes::number_of(t.routes, index)), &mut w);
-            if written.is_ok() && !self.push_control(t, (index as u16, ABOUT_EXPIRED), [w.written(), &[]]) {
-                return false;
-            }
-            self.clear_due(t, index, due::EXPIRED | due::TAKEN, due::TOLD);
-            if let Some(slot) = t.routes.get_mut(index) {
-                slot.expired = 0;
-                slot.reported = slot.taken;
-            }
-        }
-        true
-    }
-
-    fn derive_gone(&mut self, t: &mut Tables<'_>) -> bool {
-        for index in 0..t.routes.len() {
-            let Some(slot) = t.routes.get(index) else { continue };
-            if slot.is_due(due::INTENT_GONE) {
-                if !self.push_gone(t, index, (due::INTENT_GONE, INTENT), NO_SLOT) {
+            let number = routes::number_of(t.routes, index);
+            while let Some(slot) = t.routes.get(index) {
+                let record = next_single(slot);
+                let about = match record {
+                    0 => break,
+                    due::EXPIRED => ABOUT_EXPIRED,
+                    _ => ABOUT_WITHDRAWAL,
+                };
+                // Whether they fit is asked once.
+                let _ = match record {
+                    due::EXPIRED => emit_expired(&slot.expired_report(number), w),
+                    due::NOTIFY => emit_notice(slot, w),
+                    _ => {
+                        w.put_u8(if record == due::INTENT_GONE { INTENT } else { INTEREST });
+                        emit_declaration(slot, number, record, true, w)
+                    }
+                };
+                let place = match record {
+                    due::EXPIRED | due::INTEREST_GONE => index as u16,
+                    _ => NO_SLOT,
+                };
+                if !self.push_control(t, (place, about), w, before) {
                     return false;
                 }
-                self.clear_due(t, index, due::INTENT_GONE, 0);
-            }
-            // What was discarded is told first.
-            let Some(slot) = t.routes.get(index) else { continue };
-            if slot.is_due(due::INTEREST_GONE) && !slot.is_due(due::EXPIRED) {
-                if !self.push_gone(t, index, (due::INTEREST_GONE, INTEREST), index as u16) {
-                    return false;
-                }
-                self.clear_due(t, index, due::INTEREST_GONE | due::ADVERTISED | due::TAKEN, due::RESTING);
-                if let Some(slot) = t.routes.get_mut(index) {
-                    slot.reset_counts();
-                }
+                t.routes.get_mut(index).into_iter().for_each(|slot| slot.on_said(record));
             }
             Self::settle(t, index);
         }
         true
     }
 
-    /// Queues the withdrawal of what is declared on a place; false: no room now.
-    fn push_gone(&mut self, t: &mut Tables<'_>, index: usize, (record, kind): (u16, u8), about: u16) -> bool {
-        let Some(slot) = t.routes.get(index) else { return true };
-        let mut buffer = [0; 32];
-        let mut w = Writer::new(&mut buffer);
-        w.put_u8(kind);
-        emit_declaration(slot, routes::number_of(t.routes, index), record, true, &mut w).is_err()
-            || self.push_control(t, (about, ABOUT_WITHDRAWAL), [w.written(), &[]])
-    }
-
-    fn clear_due(&self, t: &mut Tables<'_>, index: usize, clear: u16, set: u16) {
-        if let Some(slot) = t.routes.get_mut(index) {
-            slot.due = slot.due & !clear | set;
-        }
-    }
-
     /// Puts as many declarations of a kind into each record as fit.
-    fn derive_declarations(&mut self, t: &mut Tables<'_>, kind: u16) -> bool {
-        let max = self.control_max(t.tx.len());
-        let mut next = 0;
-        while next < t.routes.len() {
-            let (one, many) = if kind == due::INTENT { (INTENT, INTENTS) } else { (INTEREST, INTERESTS) };
-            let (first, mut used, mut count) = (next, 1, 0u32);
-            let mut sink = self.outbox.sink(t.tx, Class::Reliable);
-            // The kind is known when the number of declarations is: it is patched in by writing it last.
-            let many_follow = t.routes.iter().skip(first).filter(|slot| wants(slot, kind)).count() > 1;
-            sink.write(&[if many_follow { many } else { one }]);
-            for (slot, index) in t.routes.iter().zip(0usize..).skip(first) {
-                if wants(slot, kind) {
-                    let mut buffer = [0; DECLARATION_MAX];
-                    let mut w = Writer::new(&mut buffer);
-                    if emit_within(
-                        slot,
-                        routes::number_of(t.routes, index),
-                        kind,
-                        max.saturating_sub(1),
-                        &mut w,
-                    )
-                    .is_err()
-                    {
-                        next = index + 1;
-                        continue;
-                    }
-                    if used + w.len() > max {
-                        break;
-                    }
-                    sink.write(w.written());
-                    if sink.overflowed() {
-                        break;
-                    }
-                    used += w.len();
+    fn derive_declarations(&mut self, t: &mut Tables<'_>, kind: u16, w: &mut Writer<'_>) -> bool {
+        let (one, many) = if kind == due::INTENT { (INTENT, INTENTS) } else { (INTEREST, INTERESTS) };
+        let before = w.len();
+        let end = self.control_max(t.tx.len());
+        loop {
+            let mut count = 0;
+            w.put_u8(many);
+            for (slot, index) in t.routes.iter().zip(0usize..).filter(|(slot, _)| wants(slot, kind)) {
+                let mark = w.len();
+                let number = routes::number_of(t.routes, index);
+                let fits = |w: &Writer<'_>, written: Result<(), Full>| written.is_ok() && w.len() <= end;
+                let written = emit_declaration(slot, number, kind, false, w);
+                if fits(w, written) {
                     count += 1;
+                    continue;
                 }
-                next = index + 1;
+                w.truncate(mark);
+                if count > 0 || before > 0 {
+                    // It has its turn in the next record, or in a frame without reports.
+                    break;
+                }
+                // A name that is too long goes without its text.
+                let written = emit_declaration(slot, number, kind, true, w);
+                if !fits(w, written) {
+                    w.truncate(mark);
+                }
+                count = 1;
+                break;
             }
-            let chain = sink.finish();
             if count == 0 {
-                self.outbox.discard(t.tx, chain);
-                return next >= t.routes.len();
+                w.truncate(before);
+                return !t.routes.iter().any(|slot| wants(slot, kind));
+            }
+            if count == 1 {
+                w.change(before, |_| one);
             }
             let about = if kind == due::INTEREST { ABOUT_INTERESTS } else { 0 };
-            self.interests += u16::from(kind == due::INTEREST);
-            self.keep_control(t, chain, used, (NO_SLOT, about));
-            for slot in t.routes.iter_mut().take(next).skip(first).filter(|slot| wants(slot, kind)) {
-                slot.due &= !kind;
-                slot.local &= !local::ASK;
-                if kind == due::INTEREST {
-                    slot.due |= due::ADVERTISED;
-                }
-            }
-        }
-        true
-    }
-
-    fn derive_notices(&mut self, t: &mut Tables<'_>) -> bool {
-        for index in 0..t.routes.len() {
-            let Some(slot) = t.routes.get(index).filter(|slot| slot.is_due(due::NOTIFY)) else { continue };
-            let mut buffer = [0; 32];
-            let mut w = Writer::new(&mut buffer);
-            if emit_notice(slot, &mut w).is_ok() && !self.push_control(t, (NO_SLOT, 0), [w.written(), &[]]) {
+            if !self.push_control(t, (NO_SLOT, about), w, before) {
                 return false;
             }
-            self.clear_due(t, index, due::NOTIFY, 0);
+            self.interests += u16::from(kind == due::INTEREST);
+            t.routes
+                .iter_mut()
+                .filter(|slot| wants(slot, kind))
+                .take(count)
+                .for_each(|slot| slot.on_said(kind));
         }
-        true
     }
 
-    fn derive_refusals(&mut self, t: &mut Tables<'_>) -> bool {
+    fn derive_refusals(&mut self, t: &mut Tables<'_>, w: &mut Writer<'_>) -> bool {
+        let before = w.len();
         for index in 0..t.served.len() {
-            let Some(place) = t.served.get(index).copied() else { continue };
+            let Some(place) = t.served.get(index) else { continue };
             let ServedState::Refuse(code) = place.state else { continue };
-            let mut buffer = [0; 16];
-            let mut w = Writer::new(&mut buffer);
-            if emit_result_header(place.id, code.into(), &mut w).is_ok()
-                && !self.push_control(t, (NO_SLOT, 0), [w.written(), &[]])
-            {
+            let _ = emit_result_header(place.id, code.into(), w);
+            if !self.push_control(t, (NO_SLOT, 0), w, before) {
                 return false;
             }
             if let Some(place) = t.served.get_mut(index) {
@@ -281,14 +235,17 @@ const fn wants(slot: &Slot, kind: u16) -> bool {
     slot.name.is_some() && slot.is_due(kind) && !(kind == due::INTEREST && slot.is_due(due::RESTING))
 }
 
-/// Writes the declaration of a place; with the name hashed, if its text is longer than `max` allows.
-fn emit_within(slot: &Slot, number: u16, kind: u16, max: usize, w: &mut Writer<'_>) -> Result<(), Full> {
-    for hashed in [false, true] {
-        w.truncate(0);
-        emit_declaration(slot, number, kind, hashed, w)?;
-        if w.len() <= max {
-            return Ok(());
-        }
+/// The next record about a place by itself that is due; 0: none.
+const fn next_single(slot: &Slot) -> u16 {
+    const SINGLE: u16 = due::EXPIRED | due::INTENT_GONE | due::INTEREST_GONE | due::NOTIFY;
+    let records = slot.due & due::POSSIBLE & SINGLE;
+    // What was discarded is told first, and not again before that is acknowledged.
+    if !slot.is_due(due::EXPIRED) {
+        records & records.wrapping_neg()
+    } else if !slot.is_due(due::TOLD) {
+        due::EXPIRED
+    } else {
+        let records = records & !(due::EXPIRED | due::INTEREST_GONE);
+        records & records.wrapping_neg()
     }
-    Err(Full)
 }

@@ -54,7 +54,7 @@ impl Core {
         call.lapse = Lapse::after(now, timeout_ms);
         let id = call.call_id();
         self.last_call = last_call;
-        self.keep_control(t, chain, chain.len, (NO_SLOT, 0));
+        self.keep_control(t, chain, (NO_SLOT, 0));
         self.set_lapse(t, now);
         Ok(id)
     }
@@ -89,7 +89,7 @@ impl Core {
         let chain = self.write_control(t.tx, header.written(), limit, write, refused)?;
         place.state = ServedState::Free;
         place.lapse = Lapse::NEVER;
-        self.keep_control(t, chain, chain.len, (NO_SLOT, 0));
+        self.keep_control(t, chain, (NO_SLOT, 0));
         Ok(())
     }
 }
