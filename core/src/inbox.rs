@@ -138,6 +138,14 @@ impl Region {
         self.ready = 0;
     }
 
+    /// The room is not needed any more: what it was, to be [released](release).
+    pub(crate) const fn give_up(&mut self) -> Self {
+        let before = *self;
+        self.clear();
+        self.capacity = 0;
+        before
+    }
+
     /// Forgets those that wait: what is missing will not come.
     pub(crate) fn drop_waiting(&mut self) {
         if capability::WAITING {

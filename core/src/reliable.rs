@@ -87,16 +87,16 @@ impl Sender {
     /// A session begins.
     pub(crate) const fn begin(&mut self, window: u32, mask: u32, reorder: u32) {
         if capability::RELIABLE {
-            *self = Self::new(window, mask, reorder);
-            return;
+            *self = Self::new(0, 0, 0);
+        } else {
+            // The sets stay empty.
+            self.acked = 0;
+            self.cursor = 0;
+            self.next = 0;
         }
-        // The sets stay empty.
         self.window = window;
         self.mask = mask;
         self.reorder = reorder;
-        self.acked = 0;
-        self.cursor = 0;
-        self.next = 0;
     }
 
     /// The session goes on over a link of another kind: the peer says that all before `next` (its low 16 bits) are
@@ -391,12 +391,12 @@ impl Receiver {
     /// A session begins.
     pub(crate) const fn begin(&mut self, mask: u32) {
         if capability::RELIABLE {
-            *self = Self::new(mask);
-            return;
+            *self = Self::new(0);
+        } else {
+            self.expected = 0;
+            self.ack_due = false;
         }
         self.mask = mask;
-        self.expected = 0;
-        self.ack_due = false;
     }
 
     /// The session goes on over a link of another kind.

@@ -29,7 +29,9 @@ pub mod code {
 }
 
 /// A place for a request of ours. Applications only make empty ones, for a [`Storage`](crate::Storage).
+// Aligned as an endpoint is: see `Slot`.
 #[derive(Debug, Clone, Copy)]
+#[repr(align(8))]
 pub struct Call {
     pub(crate) id: u16,
     pub(crate) state: CallState,

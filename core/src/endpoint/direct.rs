@@ -124,7 +124,7 @@ impl Core {
         !self.outbox.lane.is_empty() || self.sender.must_repeat()
     }
 
-    pub(super) fn derive_records(&mut self, t: &Tables<'_>, _: Instant, _: &Writer<'_>) {
+    pub(super) fn derive_records(&mut self, t: &Tables<'_>, _: Instant, _: &mut Writer<'_>) {
         self.tables_due = t.routes.iter().any(|slot| slot.is_due(due::RECORDS | due::TAKEN));
     }
 

@@ -8,7 +8,6 @@ use super::storage::Tables;
 use crate::capability;
 use crate::event::{FailReason, LostReason};
 use crate::framing::{Framing, seed};
-use crate::inbox::Region;
 use crate::limits::CAPABILITY_RESUME;
 use crate::log::log;
 use crate::packet::{HelloBody, Mode, SeqWidth};
@@ -253,7 +252,7 @@ impl Core {
         }
         let idle = t.routes.get_mut(index).filter(|slot| !slot.has(local::INTEREST | local::SERVICE));
         if let Some(slot) = idle {
-            let region = core::mem::replace(&mut slot.inbox, Region::NONE);
+            let region = slot.inbox.give_up();
             t.release(region);
         }
     }

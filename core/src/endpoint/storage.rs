@@ -73,7 +73,7 @@ impl Tables<'_> {
         while capability::REQUESTS
             && let Some(call) = self.calls.iter_mut().find(|call| call.is_spent())
         {
-            let region = core::mem::replace(&mut call.region, Region::NONE);
+            let region = call.region.give_up();
             self.release(region);
         }
     }

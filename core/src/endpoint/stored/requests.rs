@@ -15,6 +15,10 @@ use crate::time::Instant;
 use crate::timers::Lapse;
 use crate::wire::Writer;
 
+/// Aligned so that one function zeroes all that is zeroed.
+#[repr(align(8))]
+struct Buffer([u8; CONTROL_HEADER_MAX]);
+
 impl Core {
     pub(in crate::endpoint) fn request(
         &mut self,
@@ -35,7 +39,7 @@ impl Core {
             return Err(nb::Error::WouldBlock);
         }
         let limit = self.control_payload_limit(t.tx.len());
-        let (mut buffer, mut last_call) = ([0; CONTROL_HEADER_MAX], self.last_call);
+        let (mut buffer, mut last_call) = (Buffer([0; CONTROL_HEADER_MAX]), self.last_call);
         // Room first: giving old answers back moves others.
         let region = t.allocate(options.room.saturating_add(MESSAGE_COST));
         let region =
@@ -43,7 +47,7 @@ impl Core {
         let call =
             results::free_call(t.calls, self.peer.requests, &mut last_call).ok_or(nb::Error::WouldBlock)?;
         let timeout_ms = u32::try_from(options.timeout.as_millis()).unwrap_or(u32::MAX).max(1);
-        let mut header = Writer::new(&mut buffer);
+        let mut header = Writer::new(&mut buffer.0);
         let written =
             emit_request_header(call.id, service.hash(), options.room as u32, timeout_ms, &mut header);
         written.map_err(|_| RequestError::Encode)?;
@@ -82,8 +86,8 @@ impl Core {
             return Err(nb::Error::WouldBlock);
         }
         let limit = limit.min(place.room as usize);
-        let mut buffer = [0; CONTROL_HEADER_MAX];
-        let mut header = Writer::new(&mut buffer);
+        let mut buffer = Buffer([0; CONTROL_HEADER_MAX]);
+        let mut header = Writer::new(&mut buffer.0);
         emit_result_header(place.id, code, &mut header).map_err(|_| RespondError::Encode)?;
         let refused = (RespondError::Encode, RespondError::TooLarge { limit });
         let chain = self.write_control(t.tx, header.written(), limit, write, refused)?;
