@@ -147,6 +147,7 @@ impl Region {
     }
 
     /// Forgets those that wait: what is missing will not come.
+    #[inline(never)]
     pub(crate) fn drop_waiting(&mut self) {
         if capability::WAITING {
             self.ring.shrink(self.ring.len().saturating_sub(self.ready as usize));
@@ -255,7 +256,7 @@ impl Region {
     }
 
     /// Lets those come forward whose turn it is now, as `in_turn` says of their keys. Returns whether there were any.
-    pub(crate) fn advance(&mut self, rx: &[u8], in_turn: impl Fn(u16) -> bool) -> bool {
+    pub(crate) fn advance(&mut self, rx: &[u8], in_turn: &dyn Fn(u16) -> bool) -> bool {
         let before = self.ready;
         while self.has_waiting() {
             let record = Record::load(&self.ring, self.view(rx), self.ready as usize);
@@ -392,21 +393,21 @@ mod tests {
             let part = |i| Record::large(key(i), true, 6, 1);
             assert!(region.push_waiting(&mut rx, part(4), 4, b"cd"));
             assert!(region.push_waiting(&mut rx, part(2), 0, b"bbbb"));
-            assert!(region.advance(&rx, |_| false) || region.is_empty());
+            assert!(region.advance(&rx, &|_| false) || region.is_empty());
             assert!(region.push_waiting(
                 &mut rx,
                 Record { number: 0, ..Record::whole(key(0), true, 3) },
                 0,
                 b"aaa"
             ));
-            assert!(region.advance(&rx, |seq| seq != key(5)));
+            assert!(region.advance(&rx, &|seq| seq != key(5)));
             let mut out = Vec::new();
             while let Some((_, payload)) = region.pop(&mut rx) {
                 out.push(payload.to_vec());
             }
             assert_eq!(out, [b"aaa".to_vec(), b"bbbbcd".to_vec()]);
             assert!(region.has_waiting());
-            assert!(region.advance(&rx, |_| true));
+            assert!(region.advance(&rx, &|_| true));
             assert_eq!(region.pop(&mut rx).unwrap().1, b"ee");
         }
     }

@@ -151,6 +151,7 @@ impl<'a> Sink<'a> {
     }
 
     /// What was written into the store.
+    #[inline(never)]
     pub(crate) fn finish(self) -> Chain {
         match self.to {
             Target::Buffer { .. } => Chain::default(),

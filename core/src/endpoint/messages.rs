@@ -23,7 +23,7 @@ impl Core {
             return news;
         }
         for slot in t.routes.iter_mut().filter(|slot| slot.inbox.has_waiting()) {
-            news |= slot.inbox.advance(t.rx, |key| is_in_turn(&self.receiver, key));
+            news |= slot.inbox.advance(t.rx, &|key| is_in_turn(&self.receiver, key));
         }
         news
     }
@@ -55,7 +55,7 @@ impl Core {
                 return false;
             }
             let stored = slot.inbox.push_waiting(t.rx, record, offset as usize, payload);
-            let whole = stored && slot.inbox.advance(t.rx, |_| true);
+            let whole = stored && slot.inbox.advance(t.rx, &|_| true);
             if whole {
                 self.ping.on_best_effort();
             }
@@ -99,7 +99,6 @@ impl Core {
     ) -> bool {
         let Some((seq, distance)) = header.reliable else { return false };
         let Arrival::New { seq, in_turn } = self.receiver.on_packet(seq, distance) else { return false };
-        let mut news = false;
         match reading(t.routes, header.route) {
             None => self.on_unknown(),
             Some((_, slot)) => {
@@ -135,16 +134,12 @@ impl Core {
                     self.on_malformed();
                 }
                 self.note_deadline(record.deadline, now);
-                let turns = self.receiver.store(seq, distance);
-                if slot.inbox.has_waiting() {
-                    slot.inbox.advance(t.rx, |key| is_in_turn(&self.receiver, key));
-                }
-                news |= slot.inbox.ready() != before;
+                let turns = self.receiver.store(seq, distance) || slot.inbox.has_waiting();
+                let news = slot.inbox.ready() != before;
                 return (turns && self.hand_on(t)) | news;
             }
         }
-        news |= self.receiver.store(seq, distance) && self.hand_on(t);
-        news
+        self.receiver.store(seq, distance) && self.hand_on(t)
     }
 
     /// Discards what stands first for the application, and was not taken in its time. False: that has to wait.

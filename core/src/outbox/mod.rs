@@ -50,6 +50,7 @@ impl Outbox {
 
     /// How many blocks a class may use of a store of this length: all but a quarter, or what the largest control record
     /// of the smallest frame needs, so that neither class crowds the other out.
+    #[inline(never)]
     const fn quota(tx_len: usize) -> u16 {
         let all = blocks::count(tx_len);
         let others = if all / 4 > SMALLEST { all / 4 } else { SMALLEST };

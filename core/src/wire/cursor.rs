@@ -279,6 +279,7 @@ impl<'a> Writer<'a> {
     }
 
     /// Takes back all but the first `len` bytes: after [`Full`], or when a packet is not wanted after all.
+    #[inline(never)]
     pub const fn truncate(&mut self, len: usize) {
         if len < self.len {
             self.len = len;
