@@ -5,104 +5,23 @@
 //! acknowledged, and no message of it is in doubt. What the peer declares on other routes is stored nowhere.
 //! What to send is not queued but derived: each place knows what is *due*.
 
+mod bits;
+mod table;
+
+pub(crate) use bits::{due, local, news, peer};
+pub(crate) use table::{Known, find, find_hash, get, number_of, numbered, place};
+
 use crate::blocks::Id;
-use crate::error::DeclareError;
 use crate::event::{Event, FailReason, RouteId, Ticket};
 use crate::inbox::Region;
 use crate::limits::{MESSAGE_COST, WINDOW_MAX};
 use crate::log::log;
 use crate::outbox::Queue;
-use crate::packet::control::{Expired, Intent, WireName};
+use crate::packet::control::{Expired, Intent};
 use crate::route::RouteName;
 use crate::tickets::Tickets;
 use crate::time::Instant;
 use crate::timers::Lapse;
-
-/// Bits of [`Slot::local`]: what is declared here.
-pub(crate) mod local {
-    use crate::capability;
-
-    pub(crate) const INTENT: u8 = 1;
-    pub(crate) const INTEREST: u8 = 1 << 1;
-    pub(crate) const SERVICE: u8 = 1 << 2;
-    /// Messages of the intent are reliable.
-    pub(crate) const RELIABLE: u8 = 1 << 3;
-    /// The application wants an event for each reliable message.
-    pub(crate) const TICKETS: u8 = 1 << 4;
-    /// Declared after the session began: what the peer declared before is not known here.
-    pub(crate) const ASK: u8 = 1 << 5;
-    /// The newest message is kept as a sample.
-    pub(crate) const LATEST: u8 = 1 << 6;
-    /// The peer's interest is new: it is given the sample.
-    pub(crate) const GIVE: u8 = 1 << 7;
-    pub(crate) const DECLARED: u8 = INTENT | INTEREST | SERVICE;
-    /// Those that this build ever sets.
-    pub(super) const POSSIBLE: u8 = INTENT
-        | if capability::RECEIVE { INTEREST } else { 0 }
-        | if capability::REQUESTS { SERVICE } else { 0 }
-        | if capability::RELIABLE { RELIABLE | TICKETS } else { 0 }
-        | ASK
-        | if capability::EXPIRY { LATEST | GIVE } else { 0 };
-}
-
-/// Bits of [`Slot::due`]: what is to be sent.
-pub(crate) mod due {
-    use crate::capability;
-
-    // Of the records about a place those with the lower bits go first.
-    pub(crate) const INTENT_GONE: u16 = 1;
-    pub(crate) const INTEREST_GONE: u16 = 1 << 1;
-    pub(crate) const INTENT: u16 = 1 << 2;
-    pub(crate) const INTEREST: u16 = 1 << 3;
-    pub(crate) const NOTIFY: u16 = 1 << 4;
-    pub(crate) const TAKEN: u16 = 1 << 5;
-    /// Nothing to send, but our number rests until the withdrawal of the interest is acknowledged.
-    pub(crate) const RESTING: u16 = 1 << 6;
-    /// The interest stands at the peer, so that messages with our number are for it.
-    pub(crate) const ADVERTISED: u16 = 1 << 7;
-    /// Messages were discarded unread, since their time was over, and the peer does not know.
-    pub(crate) const EXPIRED: u16 = 1 << 8;
-    /// That was said, and is not acknowledged: until then nothing later is said of the route.
-    pub(crate) const TOLD: u16 = 1 << 9;
-    /// Those that this build ever sets.
-    pub(crate) const POSSIBLE: u16 = INTENT
-        | INTENT_GONE
-        | NOTIFY
-        | if capability::RECEIVE { INTEREST | INTEREST_GONE | TAKEN | RESTING | ADVERTISED } else { 0 }
-        | if capability::RECEIVE && capability::EXPIRY { EXPIRED | TOLD } else { 0 };
-    pub(crate) const RECORDS: u16 = INTENT | INTEREST | INTENT_GONE | INTEREST_GONE | NOTIFY | EXPIRED;
-}
-
-/// Bits of [`Slot::peer`]: what the peer has declared on this route.
-pub(crate) mod peer {
-    use crate::capability;
-
-    pub(crate) const INTENT: u8 = 1;
-    pub(crate) const INTEREST: u8 = 1 << 1;
-    /// The peer's messages are reliable: the whole window is promised to them.
-    pub(crate) const RELIABLE: u8 = 1 << 2;
-    pub(crate) const CONFLICT: u8 = 1 << 3;
-    /// A reliable packet was sent on this route in this session: `last_seq` counts.
-    pub(crate) const SENT: u8 = 1 << 4;
-    /// The interest's time to live is over: nothing new is sent, what is under way goes on, and a repetition revives it.
-    pub(crate) const LAPSED: u8 = 1 << 5;
-    /// There is, or was, an interest whose number and counts are known.
-    pub(crate) const COUNTED: u8 = INTEREST | LAPSED;
-    /// Those that matter in this build.
-    pub(super) const POSSIBLE: u8 = INTEREST
-        | CONFLICT
-        | LAPSED
-        | if capability::RECEIVE { INTENT } else { 0 }
-        | if capability::RECEIVE && capability::RELIABLE { RELIABLE } else { 0 }
-        | if capability::RELIABLE { SENT } else { 0 };
-}
-
-/// Bits of [`Slot::news`]: events that the application has not seen.
-pub(crate) mod news {
-    pub(crate) const AUDIENCE: u8 = 1;
-    pub(crate) const PUBLISHER: u8 = 1 << 1;
-    pub(crate) const CONFLICT: u8 = 1 << 2;
-}
 
 /// One place in the table of routes. Applications only make empty ones, for a [`Storage`](crate::Storage).
 // Aligned as an endpoint is, so that on Arm one function zeroes both; it costs no room.
@@ -558,81 +477,4 @@ pub(crate) struct Declared {
     pub(crate) bytes: u32,
     pub(crate) ttl_ms: u32,
     pub(crate) ask: bool,
-}
-
-/// How a name on the wire compares with what is declared here.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Known {
-    /// The same route, at this index.
-    Same(usize),
-    /// The same path with another type or schema.
-    Conflict(usize),
-    /// Not declared here.
-    Unknown,
-}
-
-/// Largest number of a route (docs/protocol.md, section 3).
-const NUMBER_MAX: usize = 65_534;
-
-/// The number by which the peer knows the interest of a place. Where frames overtake each other, a place takes another one
-/// each time: a message that is late for an interest that was withdrawn must not reach the next one.
-pub(crate) fn number_of(routes: &[Slot], index: usize) -> u16 {
-    let places = routes.len().max(1);
-    let turn = routes.get(index).map_or(0, |slot| usize::from(slot.turn)) % (NUMBER_MAX / places).max(1);
-    (index + 1 + turn * places) as u16
-}
-
-/// The place that has this number now.
-pub(crate) fn numbered(routes: &[Slot], number: u16) -> Option<usize> {
-    let before = usize::from(number).checked_sub(1)?;
-    let turn = before.checked_div(routes.len())?;
-    let index = before - turn * routes.len();
-    // Nearly all places are in their first turns, which are not worth another division.
-    let is_now = routes.get(index)?.turn == 0 && turn == 0 || number_of(routes, index) == number;
-    is_now.then_some(index)
-}
-
-/// Looks a declared name up.
-pub(crate) fn find(routes: &[Slot], name: &WireName<'_>, schema: u32) -> Known {
-    let hash = name.hash();
-    let path = (hash >> 32) as u32;
-    let found = routes.iter().enumerate().find_map(|(i, slot)| {
-        let ours = slot.name.filter(|ours| ours.path_hash() == path)?;
-        Some((i, ours))
-    });
-    match found {
-        None => Known::Unknown,
-        Some((i, ours)) if ours.hash() != hash => Known::Conflict(i),
-        Some((i, ours)) if ours.schema() != 0 && schema != 0 && ours.schema() != schema => Known::Conflict(i),
-        Some((i, _)) => Known::Same(i),
-    }
-}
-
-/// The place of a route that is declared here, by its hash.
-pub(crate) fn find_hash(routes: &[Slot], hash: u64) -> Option<usize> {
-    routes.iter().position(|slot| slot.name.is_some_and(|name| name.hash() == hash))
-}
-
-/// The place for a declaration of `name`: the one it has, or a free one (true).
-pub(crate) fn place(routes: &mut [Slot], name: &'static RouteName) -> Result<(usize, bool), DeclareError> {
-    let limit = routes.len();
-    let known = routes.iter().enumerate().find_map(|(i, slot)| {
-        let ours = slot.name.filter(|ours| ours.path_hash() == name.path_hash())?;
-        Some((i, ours))
-    });
-    if let Some((index, ours)) = known {
-        return if ours.hash() == name.hash() { Ok((index, false)) } else { Err(DeclareError::OtherType) };
-    }
-    let free = routes.iter_mut().enumerate().find(|(_, slot)| slot.name.is_none());
-    let (index, slot) = free.ok_or(DeclareError::TableFull { limit })?;
-    slot.clear();
-    slot.name = Some(name);
-    Ok((index, true))
-}
-
-/// The place that an id names, if it still does.
-pub(crate) fn get(routes: &mut [Slot], id: RouteId) -> Option<&mut Slot> {
-    routes
-        .get_mut(usize::from(id.index))
-        .filter(|slot| slot.name.is_some() && slot.generation == id.generation)
 }
