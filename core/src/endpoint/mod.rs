@@ -18,6 +18,7 @@ mod session;
 mod state;
 mod stats;
 mod storage;
+mod timeouts;
 
 // One part of the endpoint has two forms.
 #[cfg(not(feature = "store"))]

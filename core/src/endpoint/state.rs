@@ -1,4 +1,4 @@
-//! The endpoint's own state, and what changes it as a whole: start, link, session, time.
+//! The endpoint's own state, and what changes it as a whole: start and link. Deadlines are in [`timeouts`](super::timeouts).
 
 use super::Outbox;
 use super::config::{Config, Link};
@@ -8,12 +8,9 @@ use crate::capability;
 use crate::error::ConnectError;
 use crate::event::{CloseReason, Diagnosis, LostReason};
 use crate::framing::{Deframer, Framing, session};
-use crate::handshake::{Handshake, State};
+use crate::handshake::Handshake;
 use crate::limiter::Limiter;
-use crate::limits::{
-    CHALLENGE_LIFE_MS, CHALLENGE_RETRY_MS, DIAGNOSIS_BYTES, DIAGNOSIS_MS, FRAME_MIN, GREETING_FIRST_MS,
-    GREETING_SLOWEST_MS, NAME_MAX,
-};
+use crate::limits::{FRAME_MIN, GREETING_FIRST_MS, NAME_MAX};
 use crate::log::log;
 use crate::ping::Ping;
 use crate::reliable::{Receiver, Sender};
@@ -21,7 +18,7 @@ use crate::results::{Call, Served};
 use crate::rto::Rto;
 use crate::sizing::Sizing;
 use crate::time::{Duration, Instant};
-use crate::timers::{Soonest, Timer, Timers};
+use crate::timers::{Timer, Timers};
 
 /// Where an endpoint stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -84,7 +81,7 @@ pub(super) struct Core {
     pub(super) frame_max: usize,
     pub(super) deframer: Deframer,
     /// Bytes that came on this link before its first intact frame; counts on until there is one.
-    unframed: u32,
+    pub(super) unframed: u32,
     /// Bytes that came since the last frame ended: of the next one, or of none.
     pub(super) unclaimed: u32,
     pub(super) framed: bool,
@@ -275,12 +272,6 @@ impl Core {
         self.now
     }
 
-    /// A timer ends in so many ms from the newest time that we were told.
-    #[inline(never)]
-    pub(super) fn start_timer(&mut self, timer: Timer, ms: u32) {
-        self.timers.set(timer, self.now.plus_millis(ms));
-    }
-
     pub(super) fn start(&mut self, t: &mut Tables<'_>, config: Config, boot_nonce: u64) {
         // A constant, so that it is zeroed where it lies: made here it would be built on the stack, and copied.
         *self = const { Self::new() };
@@ -390,129 +381,6 @@ impl Core {
             _ => self.notice = Notice::Lost(LostReason::Framing),
         }
         self.leave_link();
-    }
-
-    pub(super) fn handle_timeout(&mut self, t: &mut Tables<'_>, now: Instant) {
-        let now = self.advance(now);
-        if !self.timers.may_be_over(now) {
-            return;
-        }
-        if self.timers.expired(Timer::Silence, now) {
-            let until = self.heard_at.plus_millis(self.ours.silence_ms);
-            if until > now {
-                // Set when the session began: what has been heard since moves it on only now, and not with each frame.
-                self.timers.set(Timer::Silence, until);
-            } else {
-                self.suspend(t, LostReason::Silence);
-                self.greet();
-            }
-        }
-        if capability::RESUME && self.timers.expired(Timer::Resume, now) {
-            self.on_resume_timeout(t);
-        }
-        if capability::RATES && self.timers.expired(Timer::Rate, now) {
-            // Whoever was held back may try again.
-            self.events_due = true;
-        }
-        if self.timers.expired(Timer::Greeting, now) {
-            self.handshake.on_retry();
-            self.greeting_ms = match self.handshake.state() {
-                State::Session => CHALLENGE_RETRY_MS,
-                _ => (self.greeting_ms * 2).min(GREETING_SLOWEST_MS),
-            };
-            self.set_greeting_timer();
-        }
-        if self.timers.expired(Timer::Challenge, now) {
-            self.handshake.on_challenge_timeout();
-            self.timers.stop(Timer::Greeting);
-        }
-        // Both are asked: a deadline that stays behind would be due at once, again and again.
-        if self.timers.expired(Timer::Ping, now) | self.timers.expired(Timer::Probe, now) {
-            self.ping_due = true;
-        }
-        if self.timers.expired(Timer::Retransmit, now) {
-            self.on_unheard(now);
-        }
-        if capability::STATS
-            && self.timers.expired(Timer::Diagnosis, now)
-            && !self.framed
-            && self.unframed >= DIAGNOSIS_BYTES
-        {
-            log!("{=u32} bytes and no frame: wrong baud rate?", self.unframed);
-            self.diagnosis = self.unframed;
-        }
-        if self.timers.expired(Timer::Lapse, now) {
-            self.on_lapse(t, now);
-        }
-        self.timers.on_asked();
-    }
-
-    fn set_greeting_timer(&mut self) {
-        let wanted = match self.handshake.state() {
-            State::Greeting => true,
-            State::Session => self.handshake.is_challenging(),
-            State::Idle | State::Resting | State::Refused => false,
-        };
-        if wanted {
-            self.start_timer(Timer::Greeting, self.greeting_ms);
-        }
-    }
-
-    /// A challenge was opened, or goes on.
-    pub(super) fn on_challenge(&mut self) {
-        if self.handshake.is_challenging() && !self.timers.is_set(Timer::Challenge) {
-            self.start_timer(Timer::Challenge, CHALLENGE_LIFE_MS);
-            self.start_timer(Timer::Greeting, CHALLENGE_RETRY_MS);
-        }
-    }
-
-    /// Bytes came and no frame has come on this link yet.
-    pub(super) fn on_unframed(&mut self, bytes: usize) {
-        if self.unframed == 0 && bytes > 0 {
-            self.start_timer(Timer::Diagnosis, DIAGNOSIS_MS);
-        }
-        self.unframed = self.unframed.saturating_add(bytes as u32);
-    }
-
-    /// Declarations of the peer, calls and requests end when their time is over.
-    fn on_lapse(&mut self, t: &mut Tables<'_>, now: Instant) {
-        for index in 0..t.routes.len() {
-            let Some(slot) = t.routes.get_mut(index) else { continue };
-            if capability::RECEIVE && slot.intent_lapse.is_over(now) {
-                slot.on_intent_gone();
-            }
-            if slot.interest_lapse.is_over(now) {
-                slot.on_interest_lapse();
-            }
-        }
-        self.expire(t, now);
-        if capability::REQUESTS {
-            t.calls.iter_mut().for_each(|call| call.on_time(now));
-            t.served.iter_mut().for_each(|place| place.on_time(now));
-        }
-        self.events_due = true;
-        self.tables_due = true;
-        self.set_lapse(t, now);
-    }
-
-    /// Reckons anew when the next time to live ends.
-    pub(super) fn set_lapse(&mut self, t: &Tables<'_>, now: Instant) {
-        let mut first = Soonest::new(now);
-        for slot in t.routes.iter() {
-            if capability::RECEIVE {
-                first.consider(slot.intent_lapse);
-            }
-            first.consider(slot.interest_lapse);
-            self.consider_expiry(t, slot, &mut first);
-        }
-        if capability::REQUESTS {
-            t.calls.iter().for_each(|call| first.consider(call.lapse));
-            t.served.iter().for_each(|place| first.consider(place.lapse));
-        }
-        match first.instant() {
-            Some(at) => self.timers.set(Timer::Lapse, at),
-            None => self.timers.stop(Timer::Lapse),
-        }
     }
 
     /// Largest frame content of the session, in bytes.
