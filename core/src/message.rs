@@ -29,6 +29,9 @@ pub trait Message: Sized {
     fn decode(bytes: &[u8]) -> Result<Self, DecodeError>;
 }
 
+/// How a payload is written. By reference, since what calls it is large, and there would be one of it for each type.
+pub(crate) type Write<'w> = dyn FnMut(&mut Sink<'_>) -> Result<(), EncodeError> + 'w;
+
 /// A value could not be encoded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]

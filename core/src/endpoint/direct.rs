@@ -17,7 +17,7 @@ use crate::event::{RouteId, Ticket};
 use crate::lane::{Lane, Waiting};
 use crate::limiter::{self, Direction};
 use crate::log::log;
-use crate::message::EncodeError;
+use crate::message::{EncodeError, Write};
 use crate::packet::control::{INTENT, INTEREST};
 use crate::packet::{best_effort_len, emit_best_effort_header, emit_reliable_header};
 use crate::queue::Sink;
@@ -55,7 +55,7 @@ impl Core {
         t: &mut Tables<'_>,
         route: RouteId,
         _: PublishOptions,
-        write: impl FnOnce(&mut Sink<'_>) -> Result<(), EncodeError>,
+        write: &mut Write<'_>,
     ) -> nb::Result<Option<Ticket>, PublishError> {
         let limit = self.may_publish(t, route)?;
         let mut sink = Sink::new(self.outbox.lane.area(t.tx));

@@ -199,7 +199,7 @@ impl<S: Storage> Endpoint<S> {
     /// `WouldBlock`: no room now, here or at the reader, or too early for the route's rate; nothing was kept. Do not
     /// `block!` on it: there is room only when the endpoint has been driven on. Else [`PublishError`].
     pub fn publish(&mut self, route: RouteId, payload: &[u8]) -> nb::Result<Option<Ticket>, PublishError> {
-        self.core.publish(&mut self.storage.parts().tables, route, PublishOptions::default(), |sink| {
+        self.core.publish(&mut self.storage.parts().tables, route, PublishOptions::default(), &mut |sink| {
             sink.write(payload);
             Ok(())
         })
@@ -218,7 +218,7 @@ impl<S: Storage> Endpoint<S> {
         options: PublishOptions,
     ) -> nb::Result<Option<Ticket>, PublishError> {
         self.core.advance(now);
-        self.core.publish(&mut self.storage.parts().tables, route, options, |sink| {
+        self.core.publish(&mut self.storage.parts().tables, route, options, &mut |sink| {
             sink.write(payload);
             Ok(())
         })
@@ -234,7 +234,7 @@ impl<S: Storage> Endpoint<S> {
         message: &T,
     ) -> nb::Result<Option<Ticket>, PublishError> {
         let tables = &mut self.storage.parts().tables;
-        self.core.publish(tables, route, PublishOptions::default(), |sink| message.encode(sink))
+        self.core.publish(tables, route, PublishOptions::default(), &mut |sink| message.encode(sink))
     }
 
     /// Sends a typed message, as of `now`, with options: it may expire.
@@ -251,7 +251,7 @@ impl<S: Storage> Endpoint<S> {
     ) -> nb::Result<Option<Ticket>, PublishError> {
         self.core.advance(now);
         let tables = &mut self.storage.parts().tables;
-        self.core.publish(tables, route, options, |sink| message.encode(sink))
+        self.core.publish(tables, route, options, &mut |sink| message.encode(sink))
     }
 
     /// Asks the peer's service on a route; [`poll_answer`](Self::poll_answer) tells the outcome.

@@ -13,9 +13,8 @@ use crate::error::PublishError;
 use crate::event::{FailReason, RouteId, Ticket};
 use crate::limiter::{self, Direction};
 use crate::limits::{CAPABILITY_EXPIRY, LIFE_COST, MESSAGE_COST};
-use crate::message::EncodeError;
+use crate::message::{EncodeError, Write};
 use crate::outbox::{Class, DEADLINE, Outbox, Record, flag};
-use crate::queue::Sink;
 use crate::routes::{self, Slot, local, peer};
 use crate::time::Instant;
 use crate::timers::{Lapse, Soonest, Timer};
@@ -37,7 +36,7 @@ impl Core {
         t: &mut Tables<'_>,
         route: RouteId,
         options: PublishOptions,
-        write: impl FnOnce(&mut Sink<'_>) -> Result<(), EncodeError>,
+        write: &mut Write<'_>,
     ) -> nb::Result<Option<Ticket>, PublishError> {
         let class = self.may_publish(t, route, options)?;
         let deadline = options.expires.filter(|_| capability::EXPIRY).map(|life| {

@@ -12,10 +12,9 @@ use crate::endpoint::declaration::{emit_declaration, emit_notice};
 use crate::endpoint::state::Core;
 use crate::endpoint::storage::Tables;
 use crate::limits::CONTROL_HEADER_MAX;
-use crate::message::EncodeError;
+use crate::message::Write;
 use crate::outbox::{Class, NO_SLOT, Outbox, Record, flag};
 use crate::packet::control::{INTENT, INTENTS, INTEREST, INTERESTS, emit_expired, emit_result_header};
-use crate::queue::Sink;
 use crate::results::ServedState;
 use crate::routes::{self, Slot, due, local};
 use crate::time::Instant;
@@ -27,8 +26,12 @@ const ABOUT_EXPIRED: u32 = 1;
 /// Or the counts that it stated are known.
 pub(super) const ABOUT_INTERESTS: u32 = 2;
 
-/// How an application's payload is written. By reference, since what calls it is large, and there would be one for each.
-pub(in crate::endpoint) type Write<'w> = dyn FnMut(&mut Sink<'_>) -> Result<(), EncodeError> + 'w;
+/// Why an application's payload did not become a control record.
+#[derive(Clone, Copy)]
+pub(super) enum Refused {
+    Encode,
+    TooLarge,
+}
 
 impl Core {
     /// Turns what is due in the tables into control records, as far as there is room for them. They are written behind what
@@ -82,23 +85,22 @@ impl Core {
     }
 
     /// Writes a control record of a header and an application's payload of at most `limit` bytes; what was refused leaves
-    /// nothing behind. `encode` and `too_large`: what that is called.
-    pub(super) fn write_control<E>(
+    /// nothing behind.
+    pub(super) fn write_control(
         &mut self,
         tx: &mut [u8],
-        header: &[u8],
+        header: &Writer<'_>,
         limit: usize,
         write: &mut Write<'_>,
-        (encode, too_large): (E, E),
-    ) -> nb::Result<Chain, E> {
+    ) -> nb::Result<Chain, Refused> {
         let mut sink = self.outbox.sink(tx, Class::Reliable);
-        sink.write(header);
+        sink.write(header.written());
         let written = write(&mut sink);
         let chain = sink.finish();
-        let refused = if written.is_err() {
-            encode.into()
+        let refused = if written.is_err() || header.all().is_err() {
+            Refused::Encode.into()
         } else if chain.len - header.len() > limit {
-            too_large.into()
+            Refused::TooLarge.into()
         } else if chain.overflowed {
             nb::Error::WouldBlock
         } else {

@@ -1,12 +1,13 @@
 //! Requests that the application makes, and answers that it gives.
 
-use super::records::Write;
+use super::records::Refused;
 use crate::endpoint::config::CallOptions;
 use crate::endpoint::state::Core;
 use crate::endpoint::storage::Tables;
 use crate::error::{RequestError, RespondError};
 use crate::event::{CallId, RequestId};
 use crate::limits::{CAPABILITY_SERVICES, CONTROL_HEADER_MAX, MESSAGE_COST};
+use crate::message::Write;
 use crate::outbox::NO_SLOT;
 use crate::packet::control::{emit_request_header, emit_result_header};
 use crate::results::{self, CallState, ServedState};
@@ -48,11 +49,15 @@ impl Core {
             results::free_call(t.calls, self.peer.requests, &mut last_call).ok_or(nb::Error::WouldBlock)?;
         let timeout_ms = u32::try_from(options.timeout.as_millis()).unwrap_or(u32::MAX).max(1);
         let mut header = Writer::new(&mut buffer.0);
-        let written =
-            emit_request_header(call.id, service.hash(), options.room as u32, timeout_ms, &mut header);
-        written.map_err(|_| RequestError::Encode)?;
-        let refused = (RequestError::Encode, RequestError::TooLarge { limit });
-        let chain = self.write_control(t.tx, header.written(), limit, write, refused)?;
+        // Whether it fits is asked when it is stored.
+        let _ = emit_request_header(call.id, service.hash(), options.room as u32, timeout_ms, &mut header);
+        let written = self.write_control(t.tx, &header, limit, write);
+        let chain = written.map_err(|error| {
+            error.map(|refused| match refused {
+                Refused::Encode => RequestError::Encode,
+                Refused::TooLarge => RequestError::TooLarge { limit },
+            })
+        })?;
         call.state = CallState::Waiting;
         call.region = region;
         call.lapse = Lapse::after(now, timeout_ms);
@@ -88,9 +93,14 @@ impl Core {
         let limit = limit.min(place.room as usize);
         let mut buffer = Buffer([0; CONTROL_HEADER_MAX]);
         let mut header = Writer::new(&mut buffer.0);
-        emit_result_header(place.id, code, &mut header).map_err(|_| RespondError::Encode)?;
-        let refused = (RespondError::Encode, RespondError::TooLarge { limit });
-        let chain = self.write_control(t.tx, header.written(), limit, write, refused)?;
+        let _ = emit_result_header(place.id, code, &mut header);
+        let written = self.write_control(t.tx, &header, limit, write);
+        let chain = written.map_err(|error| {
+            error.map(|refused| match refused {
+                Refused::Encode => RespondError::Encode,
+                Refused::TooLarge => RespondError::TooLarge { limit },
+            })
+        })?;
         place.state = ServedState::Free;
         place.lapse = Lapse::NEVER;
         self.keep_control(t, chain, (NO_SLOT, 0));
