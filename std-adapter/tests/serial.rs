@@ -78,6 +78,19 @@ fn connected(baud: u32) -> (Connection, Connection, Line) {
     (pc.join().unwrap(), board, line)
 }
 
+/// Opens that address in vain, and is told these words; on a busy machine the time may be over before anybody has looked.
+fn said_in_time(address: &Address, words: &[&str]) {
+    let options = Options { timeout: Some(Duration::from_millis(200)), ..Options::default() };
+    let mut said = String::new();
+    for _ in 0..10 {
+        said = Connection::open(address, options).unwrap_err().to_string();
+        if words.iter().all(|words| said.contains(words)) {
+            return;
+        }
+    }
+    panic!("{said}");
+}
+
 fn name(text: &str) -> &'static RouteName {
     route(text).unwrap()
 }
@@ -195,12 +208,10 @@ fn a_device_that_is_not_there_is_said() {
 #[test]
 fn a_silent_line_is_said() {
     let line = line(921_600);
-    let options = Options { timeout: Some(Duration::from_millis(200)), ..Options::default() };
     // Somebody must listen to the terminal, or it would be unplugged.
     let _server =
         TcpStream::connect(line.server.to_string().trim_start_matches("tcp://").split('?').next().unwrap());
-    let error = Connection::open(&line.device, options).unwrap_err();
-    assert!(error.to_string().contains("not one byte came"), "{error}");
+    said_in_time(&line.device, &["not one byte came"]);
 }
 
 #[test]
@@ -213,10 +224,8 @@ fn control_lines_are_as_the_address_says() {
     let near = Connection::open(&device, Options::default()).unwrap();
     assert!(near.peer().is_some());
     // Nobody else gets in, and is told why.
-    let options = Options { timeout: Some(Duration::from_millis(300)), ..Options::default() };
-    let error = Connection::open(&device, options).unwrap_err().to_string();
     let words =
         if cfg!(target_os = "linux") { format!("(process {})", std::process::id()) } else { String::new() };
-    assert!(error.contains("has it open") && error.contains(&words), "{error}");
+    said_in_time(&device, &["has it open", &words]);
     drop(far.join().unwrap());
 }
