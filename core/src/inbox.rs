@@ -315,6 +315,12 @@ impl Region {
         Some((record, self.take(rx, &record)))
     }
 
+    /// The payload of the oldest record, which stays where it is.
+    pub(crate) fn look<'b>(&mut self, rx: &'b mut [u8], record: &Record) -> &'b [u8] {
+        let buffer = self.bytes(rx);
+        self.ring.front(buffer, record.cost() as usize).get(record.head()..).unwrap_or_default()
+    }
+
     /// The same of a record that is known to be the oldest.
     pub(crate) fn take<'b>(&mut self, rx: &'b mut [u8], record: &Record) -> &'b [u8] {
         let buffer = self.bytes(rx);

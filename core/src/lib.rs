@@ -91,8 +91,8 @@ mod timers;
 pub mod wire;
 
 pub use endpoint::{
-    CallOptions, Config, Endpoint, History, Inline, IntentOptions, InterestOptions, Link, Parts, Peer,
-    PublishOptions, Quality, ServiceOptions, Stats, Storage, Tables,
+    CallOptions, Config, Endpoint, History, Inline, IntentOptions, InterestOptions, Link, Parts, Peeked,
+    Peer, PublishOptions, Quality, ServiceOptions, Stats, Storage, Tables,
 };
 pub use error::{ConnectError, DeclareError, PublishError, RequestError, RespondError};
 pub use event::{

@@ -108,6 +108,14 @@ impl Ring {
         buffer.get(head..head + n).unwrap_or_default()
     }
 
+    /// The `n` oldest bytes, in one piece; they stay.
+    pub(crate) fn front<'b>(&mut self, buffer: &'b mut [u8], n: usize) -> &'b [u8] {
+        let n = n.min(self.len());
+        self.straighten(buffer, n);
+        let head = self.head as usize;
+        buffer.get(head..head + n).unwrap_or_default()
+    }
+
     /// Moves the bytes so that the first `n` of them lie in one piece. Costs a pass over the slice, at most once
     /// per turn of the ring.
     pub(crate) fn straighten(&mut self, buffer: &mut [u8], n: usize) {

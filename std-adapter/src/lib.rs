@@ -123,8 +123,8 @@ pub use error::{CallError, Ended, Error};
 pub use event::Event;
 pub use events::Events;
 pub use handles::{
-    Caller, Progress, Publisher, RawCaller, RawPublisher, RawRequest, RawResponder, RawSubscriber, Refusal,
-    Request, Responder, Subscriber,
+    Caller, Peeked, Progress, Publisher, RawCaller, RawPublisher, RawRequest, RawResponder, RawSubscriber,
+    Refusal, Request, Responder, Subscriber,
 };
 pub use listener::Listener;
 pub use observer::PeerRoute;

@@ -227,6 +227,44 @@ fn a_publisher_is_held_back_at_the_window_and_goes_on_when_it_opens() {
 }
 
 #[test]
+fn what_is_peeked_is_delivered_when_it_is_taken() {
+    let (mut sim, publisher, reader) = one_way(Setup::new(1), window(200));
+    sim[B].reads(reader, Reading::Never);
+    sim.establish();
+    for number in 0..3 {
+        assert!(sim[A].publish(publisher, &[number; 12]).is_ok());
+    }
+    sim.run(500);
+    let id = sim[B].id(reader);
+    for number in 0..3 {
+        let mut again = None;
+        for _ in 0..2 {
+            let (message, peeked) = sim[B].endpoint.peek_message(id).unwrap();
+            assert_eq!(message.payload, [number; 12]);
+            again = Some(peeked);
+            sim.run(2_000);
+            assert_eq!(sim[A].endpoint.undelivered(sim[A].id(publisher)), 3 - usize::from(number));
+        }
+        let peeked = again.unwrap();
+        assert!(sim[B].endpoint.take_peeked(peeked));
+        assert!(!sim[B].endpoint.take_peeked(peeked), "once");
+        sim.run(2_000);
+        assert_eq!(sim[A].endpoint.undelivered(sim[A].id(publisher)), 2 - usize::from(number));
+    }
+    assert!(sim[B].endpoint.peek_message(id).is_none());
+    // Who has another session meanwhile sees it again.
+    assert!(sim[A].publish(publisher, &[9; 12]).is_ok());
+    sim.run(500);
+    let (_, peeked) = sim[B].endpoint.peek_message(id).unwrap();
+    sim.restart(A);
+    sim.run(2_000);
+    assert!(!sim[B].endpoint.take_peeked(peeked));
+    let (message, peeked) = sim[B].endpoint.peek_message(id).unwrap();
+    assert_eq!(message.payload, [9; 12]);
+    assert!(sim[B].endpoint.take_peeked(peeked));
+}
+
+#[test]
 fn a_lost_report_of_what_was_taken_stalls_nobody() {
     for_seeds(30, |seed, mut rng| {
         let (mut sim, publisher, reader) = one_way(Setup::new(seed), window(60));

@@ -32,6 +32,7 @@ pub use config::{
     CallOptions, Config, History, IntentOptions, InterestOptions, Link, PublishOptions, Quality,
     ServiceOptions,
 };
+pub use polls::Peeked;
 pub use stats::{Peer, Stats};
 pub use storage::{Inline, Parts, Storage, Tables};
 
@@ -343,6 +344,22 @@ impl<S: Storage> Endpoint<S> {
     #[cfg(feature = "receive")]
     pub fn poll_message(&mut self, which: Select<RouteId>) -> Option<Incoming<'_>> {
         self.core.poll_message(self.storage.parts().tables, which)
+    }
+
+    /// The next message of an interest, which is not taken: its sender does not hear that it was until
+    /// [`take_peeked`](Self::take_peeked). None for services.
+    #[must_use]
+    #[cfg(feature = "receive")]
+    pub fn peek_message(&mut self, route: RouteId) -> Option<(Incoming<'_>, Peeked)> {
+        self.core.peek_message(self.storage.parts().tables, route)
+    }
+
+    /// Takes the message that was peeked; its sender hears "delivered". False if it is not the next one any more: it was taken
+    /// or discarded meanwhile (its time was over, or a best-effort one had to make room), or a session has begun since, in
+    /// which it is handed out once more.
+    #[cfg(feature = "receive")]
+    pub fn take_peeked(&mut self, peeked: Peeked) -> bool {
+        self.core.take_peeked(self.storage.parts().tables, peeked)
     }
 
     /// Takes the outcome of a request.

@@ -9,6 +9,16 @@ use crate::results::{Call, CallState, ServedState, code};
 use crate::routes::{self, due, local};
 use crate::timers::Timer;
 
+/// A message that was handed out and not taken: [`Endpoint::take_peeked`](crate::Endpoint::take_peeked) takes it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Peeked {
+    route: RouteId,
+    session: u16,
+    /// How many reliable ones were taken before it: so two that are the same otherwise are told apart.
+    messages: u16,
+    front: Record,
+}
+
 impl Core {
     pub(super) fn poll_event(&mut self, t: &mut Tables<'_>) -> Option<Event> {
         match core::mem::replace(&mut self.notice, Notice::Nothing) {
@@ -105,6 +115,30 @@ impl Core {
             slot.inbox.take(t.rx, &record);
         }
         None
+    }
+
+    /// What [`poll_message`](Self::poll_message) would take next of an interest.
+    pub(super) fn peek_message<'t>(
+        &mut self,
+        mut t: Tables<'t>,
+        route: RouteId,
+    ) -> Option<(Incoming<'t>, Peeked)> {
+        routes::get(t.routes, route).filter(|slot| slot.has(local::INTEREST))?;
+        let index = usize::from(route.index);
+        let front = self.readable(&mut t, index)?;
+        let slot = t.routes.get_mut(index)?;
+        let peeked = Peeked { route, session: self.session, messages: slot.messages, front };
+        let payload = slot.inbox.look(t.rx, &front);
+        Some((Incoming { route, request: None, payload }, peeked))
+    }
+
+    /// Takes what was peeked, if it still stands first.
+    pub(super) fn take_peeked(&mut self, mut t: Tables<'_>, peeked: Peeked) -> bool {
+        let Peeked { route, session, messages, front } = peeked;
+        let Some(slot) = routes::get(t.routes, route) else { return false };
+        let same = session == self.session && messages == slot.messages;
+        let first = self.readable(&mut t, route.index.into());
+        same && first == Some(front) && self.poll_message(t, Select::Only(route)).is_some()
     }
 
     /// The next place, in turn, from which the application may take something, and what stands first there.

@@ -10,7 +10,7 @@ use std::sync::Arc;
 pub use caller::{Caller, RawCaller};
 pub use publisher::{Progress, Publisher, RawPublisher};
 pub use responder::{RawRequest, RawResponder, Refusal, Request, Responder};
-pub use subscriber::{RawSubscriber, Subscriber};
+pub use subscriber::{Peeked, RawSubscriber, Subscriber};
 use tieline::{DeclareError, RouteId, RouteName};
 
 use crate::connection::Inner;

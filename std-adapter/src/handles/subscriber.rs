@@ -24,6 +24,13 @@ pub struct RawSubscriber {
     report: usize,
 }
 
+/// A message that was read and not taken: [`RawSubscriber::take`] takes it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Peeked {
+    message: tieline::Peeked,
+    len: usize,
+}
+
 impl RawSubscriber {
     pub(crate) fn declare(
         inner: &Arc<Inner>,
@@ -42,7 +49,7 @@ impl RawSubscriber {
     /// # Errors
     /// [`Error::Ended`] when the connection is over and all that came was taken.
     pub fn recv(&self) -> Result<Vec<u8>, Error> {
-        self.take(None, |message| message.payload.to_vec())
+        self.take_next(None, |message| message.payload.to_vec())
     }
 
     /// Waits for the next message and puts it into `payload`, in place of what is there: takes no new memory.
@@ -50,7 +57,7 @@ impl RawSubscriber {
     /// # Errors
     /// [`Error::Ended`] when the connection is over and all that came was taken.
     pub fn recv_into(&self, payload: &mut Vec<u8>) -> Result<(), Error> {
-        self.take(None, |message| copy(message, payload))
+        self.take_next(None, |message| copy(message, payload))
     }
 
     /// Waits for the next message for a while.
@@ -58,7 +65,7 @@ impl RawSubscriber {
     /// # Errors
     /// [`Error::TimedOut`]; [`Error::Ended`] when the connection is over and all that came was taken.
     pub fn recv_timeout(&self, limit: Duration) -> Result<Vec<u8>, Error> {
-        self.take(deadline(limit), |message| message.payload.to_vec())
+        self.take_next(deadline(limit), |message| message.payload.to_vec())
     }
 
     /// The next message if one has come, in `payload`; returns whether there was one. It does not look at the line:
@@ -68,6 +75,49 @@ impl RawSubscriber {
     /// [`Error::Ended`] when the connection is over and all that came was taken.
     pub fn try_recv_into(&self, payload: &mut Vec<u8>) -> Result<bool, Error> {
         Ok(self.try_take(|message| copy(message, payload))?.is_some())
+    }
+
+    /// Waits for the next message for a while and puts it into `payload`, without taking it: its sender does not hear that it
+    /// was delivered before [`take`](Self::take). For those who have something to do that may fail, as to write it to a disk.
+    /// Without a `take` the next call has the same message.
+    ///
+    /// # Errors
+    /// [`Error::TimedOut`]; [`Error::Ended`] when the connection is over and all that came was taken.
+    pub fn peek_timeout(&self, limit: Duration, payload: &mut Vec<u8>) -> Result<Peeked, Error> {
+        let shared = &self.held.inner.shared;
+        Ok(shared.wait(deadline(limit), |engine| self.peek(engine, payload))?)
+    }
+
+    /// The same if a message has come; None if not. It does not look at the line: the connection does that by itself.
+    ///
+    /// # Errors
+    /// [`Error::Ended`] when the connection is over and all that came was taken.
+    pub fn try_peek(&self, payload: &mut Vec<u8>) -> Result<Option<Peeked>, Error> {
+        let mut engine = self.held.inner.shared.lock();
+        match (self.peek(&mut engine, payload), &engine.over) {
+            (None, Some(ended)) => Err(Error::Ended(ended.clone())),
+            (peeked, _) => Ok(peeked),
+        }
+    }
+
+    /// Takes a message that was peeked: its sender hears that it was delivered. False if it is not the next one any more: it
+    /// was taken or discarded meanwhile, or a session has begun since, in which it is handed out once more.
+    pub fn take(&self, peeked: Peeked) -> bool {
+        let shared = &self.held.inner.shared;
+        let mut engine = shared.lock();
+        if !engine.endpoint.take_peeked(peeked.message) {
+            return false;
+        }
+        if self.count(&mut engine, peeked.len) {
+            shared.send(engine);
+        }
+        true
+    }
+
+    fn peek(&self, engine: &mut Engine, payload: &mut Vec<u8>) -> Option<Peeked> {
+        let (message, peeked) = engine.endpoint.peek_message(self.held.id)?;
+        copy(&message, payload);
+        Some(Peeked { message: peeked, len: payload.len() })
     }
 
     /// Renews a time to live that was stated in the options, by as much again. Whoever states one does this in time;
@@ -86,7 +136,7 @@ impl RawSubscriber {
         self.held.name
     }
 
-    fn take<R>(
+    fn take_next<R>(
         &self,
         deadline: Option<Instant>,
         mut read: impl FnMut(&Incoming<'_>) -> R,
@@ -119,11 +169,16 @@ impl RawSubscriber {
         let message = engine.endpoint.poll_message(Select::Only(self.held.id))?;
         let result = read(&message);
         let len = message.payload.len();
+        Some((result, self.count(engine, len)))
+    }
+
+    /// A message of that length was taken. Returns whether it is time to tell the peer.
+    fn count(&self, engine: &mut Engine, len: usize) -> bool {
         engine.taken += len + MESSAGE_COST;
         if let Some(declared) = engine.declared(self.held.id) {
             declared.received.add(len);
         }
-        Some((result, engine.taken >= self.report))
+        engine.taken >= self.report
     }
 }
 
@@ -157,7 +212,7 @@ impl<T: Message> Subscriber<T> {
     /// [`Error::Decode`] when what came is not a `T`; [`Error::Ended`] when the connection is over and all that came
     /// was taken.
     pub fn recv(&self) -> Result<T, Error> {
-        Ok(self.raw.take(None, decode)??)
+        Ok(self.raw.take_next(None, decode)??)
     }
 
     /// Waits for the next message for a while.
@@ -165,7 +220,7 @@ impl<T: Message> Subscriber<T> {
     /// # Errors
     /// [`Error::TimedOut`], and as [`recv`](Self::recv).
     pub fn recv_timeout(&self, limit: Duration) -> Result<T, Error> {
-        Ok(self.raw.take(deadline(limit), decode)??)
+        Ok(self.raw.take_next(deadline(limit), decode)??)
     }
 
     /// The next message if one has come. It does not look at the line: the connection does that by itself.

@@ -174,6 +174,12 @@ pub(crate) fn take<S: Storage>(endpoint: &mut Endpoint<S>, known: &mut Known, no
         0 => tell(endpoint.poll_event().is_some()),
         1 => {
             let which = known.route().map_or(Select::Any, Select::Only);
+            if let Some(route) = known.route()
+                && let Some((message, peeked)) = endpoint.peek_message(route)
+            {
+                tell(message.decode::<Sample>().map_or(0, |message| message.sum()));
+                tell(endpoint.take_peeked(peeked));
+            }
             let Some(message) = endpoint.poll_message(which) else { return };
             let Incoming { route, request, .. } = message;
             tell(message.decode::<Sample>().map_or(0, |message| message.sum()));
