@@ -161,6 +161,22 @@ fn an_output_that_fails_fails_the_publisher_too() {
 }
 
 #[test]
+fn what_nobody_reads_is_not_delivered() {
+    let (dial, listen) = addresses();
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let sub = tieline(&["sub", &listen, "Line@bench.in"]).stdout(writer).spawn().unwrap();
+    let mut publish =
+        tieline(&["pub", "--reliable", &dial, "Line@bench.in"]).stdin(Stdio::piped()).spawn().unwrap();
+    feed(&mut publish, seq(10));
+    let publish = thread::spawn(move || finish(publish));
+    finish(sub);
+    let publish = publish.join().unwrap();
+    assert_eq!(publish.status.code(), Some(1), "{}", stderr(&publish));
+    assert!(stderr(&publish).contains("the peer took 0"), "{}", stderr(&publish));
+}
+
+#[test]
 fn a_subscriber_that_is_killed_fails_the_publisher_and_says_how_far_it_came() {
     let (dial, listen) = addresses();
     let mut sub = tieline(&["sub", &listen, "Line@bench.in"]).spawn().unwrap();

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
-use tieline_std::{Connection, Error, Event, InterestOptions, Options, RawSubscriber, RouteName};
+use tieline_std::{Connection, Error, Event, InterestOptions, Options, Peeked, RawSubscriber, RouteName};
 
 use super::broadcast;
 use crate::format::{self, Format};
@@ -24,9 +24,9 @@ const HINT: Duration = Duration::from_secs(3);
 /// Write the messages of a route to standard output, one a line
 ///
 /// Ends after --count messages, or when the peer closes the connection. A peer that is lost is waited for, and so is one that
-/// starts anew: standard error says so. When the output fails (a full disk) the end is an error here and, for reliable messages
-/// that were not written, at the publisher; yet what has waited for more than 20 ms in an output that takes nothing, or has come
-/// ahead of it by up to 64 KiB, counts as taken there. An address with ?multicast or ?broadcast is that of whoever sends to all.
+/// starts anew: standard error says so. A message counts as delivered when its line is written. When the output fails (a full
+/// disk) the end is an error here and, for reliable messages that were not written, at the publisher. An address with
+/// ?multicast or ?broadcast is that of whoever sends to all.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     #[command(flatten)]
@@ -76,27 +76,38 @@ fn write_messages(
     let mut out = BufWriter::with_capacity(64 * 1024, io::stdout().lock());
     let mut payload = Vec::new();
     while args.count.is_none_or(|count| *seen < count) {
-        if !matches!(subscriber.try_recv_into(&mut payload), Ok(true)) {
-            // Nothing more has come so far: show what there is, then wait.
-            out.flush()?;
-            watch.look(*seen)?;
-            payload = loop {
-                match subscriber.recv_timeout(LOOK) {
-                    Ok(payload) => break payload,
-                    Err(Error::TimedOut) => watch.look(*seen)?,
-                    Err(error) => {
-                        // What was told before the end says more than that it has ended.
-                        watch.look(*seen)?;
-                        return Err(error.into());
-                    }
-                }
-            };
-        }
+        let peeked = match subscriber.try_peek(&mut payload) {
+            Ok(Some(peeked)) => peeked,
+            _ => wait(subscriber, &mut payload, watch, *seen)?,
+        };
         format::payload(&mut out, format, &name, &payload)?;
+        // What is not written is not delivered.
+        out.flush()?;
+        subscriber.take(peeked);
         *seen += 1;
     }
-    out.flush()?;
     watch.look(*seen)
+}
+
+/// Nothing more has come so far: says why, and waits.
+fn wait(
+    subscriber: &RawSubscriber,
+    payload: &mut Vec<u8>,
+    watch: &mut Watch<'_>,
+    seen: u64,
+) -> Result<Peeked> {
+    loop {
+        // What was told before the end says more than that it has ended.
+        watch.look(seen)?;
+        match subscriber.peek_timeout(LOOK, payload) {
+            Ok(peeked) => return Ok(peeked),
+            Err(Error::TimedOut) => {}
+            Err(error) => {
+                watch.look(seen)?;
+                return Err(error.into());
+            }
+        }
+    }
 }
 
 /// Why nothing comes, as far as it can be known.
