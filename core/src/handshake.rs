@@ -9,6 +9,7 @@
 //! A plain value without time, buffers or randomness, so that a model checker can explore it. The timers are the
 //! endpoint's; what this machine wants to say is a flag that [`Handshake::poll_hello`] turns into a HELLO.
 
+use crate::capability;
 use crate::limits::{VERSION_MAJOR, VERSION_MINOR};
 use crate::packet::HelloHead;
 
@@ -112,8 +113,13 @@ impl Handshake {
 
     /// Sets the boot part of all nonces; 48 bits of `boot_nonce` are used.
     pub fn start(&mut self, boot_nonce: u64) {
-        let folded = (boot_nonce ^ (boot_nonce >> 48)) << COUNTER_BITS;
         *self = Self::new();
+        self.set_boot(boot_nonce);
+    }
+
+    /// The same with a machine that is new, or stopped.
+    pub(crate) fn set_boot(&mut self, boot_nonce: u64) {
+        let folded = (boot_nonce ^ (boot_nonce >> 48)) << COUNTER_BITS;
         // 0 would read as "I do not know your nonce".
         self.ours = if folded == 0 { 1 << COUNTER_BITS } else { folded };
     }
@@ -121,7 +127,7 @@ impl Handshake {
     /// Begins a handshake on a link: asks for a peer. `marks`: frames of the link do not show by themselves of which session
     /// they are (streams, that have no check).
     pub fn greet(&mut self, marks: bool) {
-        self.marks = marks;
+        self.marks = marks && capability::LINKS;
         self.awaits_mark = false;
         self.ours = self.next_nonce();
         self.state = State::Greeting;
@@ -256,7 +262,7 @@ impl Handshake {
 
     fn on_hello_in_session(&mut self, hello: &HelloHead, same_version: bool) -> Outcome {
         if hello.nonce == self.theirs {
-            if hello.done && hello.echo == self.ours {
+            if capability::LINKS && hello.done && hello.echo == self.ours {
                 self.awaits_mark = false;
             }
             // It has not heard our echo, or that HELLO is an old one, to which the answer does no harm.
@@ -286,8 +292,9 @@ impl Handshake {
 
     fn establish(&mut self, hello: &HelloHead, same_version: bool, outcome: Outcome) -> Outcome {
         self.challenge = 0;
-        self.awaits_mark = self.marks && !hello.done;
-        self.send = if hello.done && !self.marks { Send::Nothing } else { Send::Done };
+        let marks = capability::LINKS && self.marks;
+        self.awaits_mark = marks && !hello.done;
+        self.send = if hello.done && !marks { Send::Nothing } else { Send::Done };
         if same_version {
             self.state = State::Session;
             outcome

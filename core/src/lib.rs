@@ -4,6 +4,9 @@
 //! the time go in, events, messages and frames to send come out. No heap, no `unsafe`, no thread, no clock; the memory is
 //! known when you compile. Adapters drive it: [`driver`] on microcontrollers, the crate `tieline-std` on PCs.
 //!
+//! For the smallest boards there is a second one, [`lite::Endpoint`], with half the code: best effort, serial lines, routes that
+//! are fixed when compiling.
+//!
 //! An example is at [`Endpoint`]. Features that add something: `postcard` makes messages of serde types (with a trait `Named`),
 //! `defmt` logs what the endpoint decides, `crc-table` (1 KiB of flash instead of 64 bytes) and
 //! `crc-table16` (16 KiB, for PCs) make the checksum faster.
@@ -32,7 +35,7 @@
 //! | floor | modules | |
 //! |---|---|---|
 //! | 6 | [`driver`] `report` | ports on one side, the endpoint on the other |
-//! | 5 | `endpoint` | where the machines meet |
+//! | 5 | `endpoint`, [`lite`] | where the machines meet |
 //! | 4 | [`broadcast`] [`framing`] [`handshake`] [`reliable`] `routes` `results` `ping` `rto` `sizing` `limiter` `inbox` `outbox` `tickets` | one small machine each |
 //! | 3 | [`packet`] `event` `message` | what travels, what the application sees |
 //! | 2 | `route` `error` `queue` `blocks` `timers` | names, small enums, a byte ring, a block store, deadlines |
@@ -71,6 +74,7 @@ mod inbox;
 mod lane;
 mod limiter;
 pub mod limits;
+pub mod lite;
 mod log;
 mod message;
 mod outbox;

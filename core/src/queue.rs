@@ -5,7 +5,6 @@
 //! business of whoever owns the ring; a record may lie across the end of the slice.
 
 use crate::blocks::{Chain, ChainWriter};
-use crate::capability;
 use crate::wire::{copy, rotate};
 
 /// Position and fill of a ring; the bytes are in the slice that every call gets.
@@ -143,8 +142,12 @@ pub struct Sink<'a> {
 
 #[derive(Debug)]
 enum Target<'a> {
-    Buffer { bytes: &'a mut [u8], len: usize },
-    Chain(ChainWriter<'a>),
+    Buffer {
+        bytes: &'a mut [u8],
+        len: usize,
+    },
+    /// With the function that writes, so that who only writes to buffers links nothing of the store.
+    Chain(ChainWriter<'a>, fn(&mut ChainWriter<'a>, &[u8])),
 }
 
 impl<'a> Sink<'a> {
@@ -155,7 +158,7 @@ impl<'a> Sink<'a> {
     }
 
     pub(crate) const fn chain(writer: ChainWriter<'a>) -> Self {
-        Self { to: Target::Chain(writer) }
+        Self { to: Target::Chain(writer, ChainWriter::write) }
     }
 
     /// What was written into the store.
@@ -163,15 +166,14 @@ impl<'a> Sink<'a> {
     pub(crate) fn finish(self) -> Chain {
         match self.to {
             Target::Buffer { .. } => Chain::default(),
-            Target::Chain(writer) => writer.chain,
+            Target::Chain(writer, _) => writer.chain,
         }
     }
 
     /// Writes bytes behind what has been written.
     pub fn write(&mut self, bytes: &[u8]) {
         match &mut self.to {
-            Target::Chain(writer) if capability::STORE => writer.write(bytes),
-            Target::Chain(_) => {}
+            Target::Chain(writer, write) => write(writer, bytes),
             Target::Buffer { bytes: buffer, len } => {
                 let room = buffer.get_mut(*len..).unwrap_or_default();
                 copy(room, bytes);
@@ -185,7 +187,7 @@ impl<'a> Sink<'a> {
     pub const fn len(&self) -> usize {
         match &self.to {
             Target::Buffer { len, .. } => *len,
-            Target::Chain(writer) => writer.chain.len,
+            Target::Chain(writer, _) => writer.chain.len,
         }
     }
 
@@ -200,7 +202,7 @@ impl<'a> Sink<'a> {
     pub const fn overflowed(&self) -> bool {
         match &self.to {
             Target::Buffer { bytes, len } => *len > bytes.len(),
-            Target::Chain(writer) => writer.chain.overflowed,
+            Target::Chain(writer, _) => writer.chain.overflowed,
         }
     }
 }

@@ -26,12 +26,31 @@ pub const fn hash32(text: &str) -> u32 {
 
 pub(crate) const fn hash32_of(bytes: &[u8]) -> u32 {
     let mut rest = bytes;
-    let mut hash = FNV_OFFSET_BASIS;
+    let mut hash = Fnv::new();
     while let [byte, tail @ ..] = rest {
-        hash = (hash ^ *byte as u64).wrapping_mul(FNV_PRIME);
+        hash.add(*byte);
         rest = tail;
     }
-    (hash >> 32) as u32 ^ hash as u32
+    hash.finish()
+}
+
+/// FNV-1a of what is added, byte by byte.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Fnv(u64);
+
+impl Fnv {
+    pub(crate) const fn new() -> Self {
+        Self(FNV_OFFSET_BASIS)
+    }
+
+    pub(crate) const fn add(&mut self, byte: u8) {
+        self.0 = (self.0 ^ byte as u64).wrapping_mul(FNV_PRIME);
+    }
+
+    /// Folded to 32 bits.
+    pub(crate) const fn finish(self) -> u32 {
+        (self.0 >> 32) as u32 ^ self.0 as u32
+    }
 }
 
 /// The hash of a route: path in the high half, type in the low half, so that

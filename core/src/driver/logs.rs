@@ -8,7 +8,7 @@
 use core::sync::atomic::{AtomicU8, AtomicU32, AtomicUsize, Ordering};
 
 use super::Application;
-use crate::endpoint::{Endpoint, IntentOptions};
+use crate::endpoint::{Endpoint, IntentOptions, Storage};
 use crate::event::RouteId;
 use crate::packet::control::Priority;
 use crate::route::RouteName;
@@ -186,7 +186,7 @@ pub struct Logged<'r, A, const N: usize> {
     offset: usize,
 }
 
-impl<'r, A: Application, const N: usize> Logged<'r, A, N> {
+impl<'r, S: Storage, A: Application<Endpoint = Endpoint<S>>, const N: usize> Logged<'r, A, N> {
     /// An application with the logs in a ring. Its endpoint is not started anew from here on.
     #[must_use]
     pub const fn new(application: A, ring: &'r LogRing<N>) -> Self {
@@ -220,10 +220,10 @@ impl<'r, A: Application, const N: usize> Logged<'r, A, N> {
     }
 }
 
-impl<A: Application, const N: usize> Application for Logged<'_, A, N> {
-    type Storage = A::Storage;
+impl<S: Storage, A: Application<Endpoint = Endpoint<S>>, const N: usize> Application for Logged<'_, A, N> {
+    type Endpoint = Endpoint<S>;
 
-    fn endpoint(&mut self) -> &mut Endpoint<A::Storage> {
+    fn endpoint(&mut self) -> &mut Endpoint<S> {
         self.application.endpoint()
     }
 
@@ -285,9 +285,9 @@ mod tests {
 
     #[cfg(feature = "full")]
     impl Application for Bare {
-        type Storage = crate::Inline<128, 256, 256, 2>;
+        type Endpoint = Endpoint<crate::Inline<128, 256, 256, 2>>;
 
-        fn endpoint(&mut self) -> &mut Endpoint<Self::Storage> {
+        fn endpoint(&mut self) -> &mut Self::Endpoint {
             &mut self.0
         }
 

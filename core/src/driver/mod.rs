@@ -1,4 +1,4 @@
-//! Thin drivers: a byte port on one side, an [`Endpoint`] on the other, and the loop that is a board's main.
+//! Thin drivers: a byte port on one side, an [`Endpoint`] or a [`lite::Endpoint`] on the other, and the loop that is a board's main.
 //!
 //! [`Driver`] moves bytes between a [`Port`] and an endpoint without ever waiting: call [`Driver::poll`] from a loop, or let
 //! [`Driver::run`] be the loop. A port is made of an `embedded_io` serial port ([`Io`]), of `nb` functions ([`Nb`]), or of two
@@ -16,6 +16,7 @@ pub use queues::{Handler, QueuedPort, Queues};
 pub use run::{Application, Board, Ready, Turn, Wait};
 
 use crate::endpoint::{Endpoint, Storage};
+use crate::lite;
 use crate::time::Instant;
 
 /// A byte port that never waits.
@@ -36,10 +37,63 @@ pub trait Port {
     fn write(&mut self, bytes: &[u8]) -> nb::Result<usize, Self::Error>;
 }
 
+/// What a driver drives: [`Endpoint`] or [`lite::Endpoint`]. The methods are theirs of the same name.
+pub trait Machine {
+    /// Takes bytes that came, and says how many.
+    fn handle_input(&mut self, now: Instant, bytes: &[u8]) -> usize;
+    /// Tells it the time.
+    fn handle_timeout(&mut self, now: Instant);
+    /// The next frame to send, which is framed in `out`.
+    fn poll_transmit<'o>(&mut self, now: Instant, out: &'o mut [u8]) -> Option<&'o [u8]>;
+    /// When [`handle_timeout`](Self::handle_timeout) is due, if nothing else happens.
+    fn poll_timeout(&self) -> Option<Instant>;
+}
+
+impl<S: Storage> Machine for Endpoint<S> {
+    fn handle_input(&mut self, now: Instant, bytes: &[u8]) -> usize {
+        self.handle_input(now, bytes)
+    }
+
+    fn handle_timeout(&mut self, now: Instant) {
+        if self.may_be_due(now) {
+            self.handle_timeout(now);
+        }
+    }
+
+    fn poll_transmit<'o>(&mut self, now: Instant, out: &'o mut [u8]) -> Option<&'o [u8]> {
+        self.poll_transmit(now, out)
+    }
+
+    fn poll_timeout(&self) -> Option<Instant> {
+        self.poll_timeout()
+    }
+}
+
+impl<D: lite::Device<OUT, IN>, const FRAME: usize, const OUT: usize, const IN: usize> Machine
+    for lite::Endpoint<D, FRAME, OUT, IN>
+{
+    fn handle_input(&mut self, now: Instant, bytes: &[u8]) -> usize {
+        self.handle_input(now, bytes)
+    }
+
+    fn handle_timeout(&mut self, now: Instant) {
+        self.handle_timeout(now);
+    }
+
+    fn poll_transmit<'o>(&mut self, now: Instant, out: &'o mut [u8]) -> Option<&'o [u8]> {
+        self.poll_transmit(now, out)
+    }
+
+    fn poll_timeout(&self) -> Option<Instant> {
+        self.poll_timeout()
+    }
+}
+
 /// How many bytes are read at once: what a UART's receive buffer collects while the loop does something else.
 const READ_BYTES: usize = 64;
 
-/// Moves bytes between a port and an endpoint. `OUT` holds one frame: [`Inline::TRANSMIT_MAX`](crate::Inline).
+/// Moves bytes between a port and an endpoint. `OUT` holds one frame: [`Inline::TRANSMIT_MAX`](crate::Inline), or
+/// [`lite::Endpoint::TRANSMIT_MAX`].
 #[derive(Debug)]
 pub struct Driver<P, const OUT: usize> {
     port: P,
@@ -73,17 +127,15 @@ impl<P: Port, const OUT: usize> Driver<P, OUT> {
     ///
     /// # Errors
     /// The port's. Bytes that were read are kept.
-    pub fn poll<S: Storage>(&mut self, endpoint: &mut Endpoint<S>, now: Instant) -> Result<bool, P::Error> {
-        if endpoint.may_be_due(now) {
-            endpoint.handle_timeout(now);
-        }
+    pub fn poll(&mut self, endpoint: &mut impl Machine, now: Instant) -> Result<bool, P::Error> {
+        endpoint.handle_timeout(now);
         let news = self.receive(endpoint, now)?;
         self.send(endpoint, now)?;
         Ok(news)
     }
 
     /// At most one read: the application looks at what came before more is taken.
-    fn receive<S: Storage>(&mut self, endpoint: &mut Endpoint<S>, now: Instant) -> Result<bool, P::Error> {
+    fn receive(&mut self, endpoint: &mut impl Machine, now: Instant) -> Result<bool, P::Error> {
         if self.input_from >= self.input_to {
             (self.input_from, self.input_to) = match self.port.read(&mut self.input) {
                 Ok(count) => (0, count),
@@ -100,7 +152,7 @@ impl<P: Port, const OUT: usize> Driver<P, OUT> {
     }
 
     /// As much as the port takes. Returns whether a frame was taken from the endpoint, which has made room there.
-    fn send<S: Storage>(&mut self, endpoint: &mut Endpoint<S>, now: Instant) -> Result<bool, P::Error> {
+    fn send(&mut self, endpoint: &mut impl Machine, now: Instant) -> Result<bool, P::Error> {
         let mut news = false;
         loop {
             let waiting = self.output.get(self.output_from..self.output_to).unwrap_or_default();

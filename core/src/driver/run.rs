@@ -10,8 +10,7 @@
 
 use core::convert::Infallible;
 
-use super::{Driver, Port};
-use crate::endpoint::{Endpoint, Storage};
+use super::{Driver, Machine, Port};
 use crate::time::Instant;
 
 /// A port that can tell whether there is something to do.
@@ -24,11 +23,11 @@ pub trait Ready {
 
 /// What runs on an endpoint.
 pub trait Application {
-    /// The memory of its endpoint.
-    type Storage: Storage;
+    /// The kind of its endpoint: [`Endpoint`](crate::Endpoint) or [`lite::Endpoint`](crate::lite::Endpoint).
+    type Endpoint: Machine;
 
     /// The endpoint.
-    fn endpoint(&mut self) -> &mut Endpoint<Self::Storage>;
+    fn endpoint(&mut self) -> &mut Self::Endpoint;
 
     /// Takes what has come, publishes what is due. Called after bytes came and after bytes left, so that whoever waits for
     /// room gets it. Returns when to call again at the latest; the endpoint's own deadlines need not be among it.
@@ -36,9 +35,9 @@ pub trait Application {
 }
 
 impl<A: Application> Application for &mut A {
-    type Storage = A::Storage;
+    type Endpoint = A::Endpoint;
 
-    fn endpoint(&mut self) -> &mut Endpoint<A::Storage> {
+    fn endpoint(&mut self) -> &mut A::Endpoint {
         (**self).endpoint()
     }
 
@@ -115,9 +114,7 @@ impl<P: Port, const OUT: usize> Driver<P, OUT> {
     /// The port's. Nothing is lost by it: call again.
     pub fn turn<A: Application>(&mut self, application: &mut A, now: Instant) -> Result<Turn, P::Error> {
         let endpoint = application.endpoint();
-        if endpoint.may_be_due(now) {
-            endpoint.handle_timeout(now);
-        }
+        endpoint.handle_timeout(now);
         let came = self.receive(endpoint, now)?;
         let due = application.poll(now);
         let endpoint = application.endpoint();
@@ -160,7 +157,9 @@ mod tests {
 
     use super::*;
     use crate::driver::{Handler, Queues};
-    use crate::{Config, Inline, IntentOptions, InterestOptions, Link, RouteId, RouteName, Select, nb};
+    use crate::{
+        Config, Endpoint, Inline, IntentOptions, InterestOptions, Link, RouteId, RouteName, Select, nb,
+    };
 
     type Memory = Inline<128, 256, 512, 2>;
 
@@ -193,7 +192,7 @@ mod tests {
     }
 
     impl Application for Periodic {
-        type Storage = Memory;
+        type Endpoint = Endpoint<Memory>;
 
         fn endpoint(&mut self) -> &mut Endpoint<Memory> {
             &mut self.endpoint

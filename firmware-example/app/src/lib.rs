@@ -270,7 +270,7 @@ impl<S: Storage> App<S> {
 
 /// What a board's loop runs.
 impl<S: Storage> Application for App<S> {
-    type Storage = S;
+    type Endpoint = Endpoint<S>;
 
     fn endpoint(&mut self) -> &mut Endpoint<S> {
         self.endpoint()

@@ -15,8 +15,8 @@ pub(crate) const HASHED: u8 = 1 << 5;
 pub(crate) const ASK: u8 = 1 << 6;
 pub(crate) const EXTENSION: u8 = 1 << 7;
 
-const TAG_TTL: u8 = 1;
-const TAG_SCHEMA: u8 = 2;
+pub(crate) const TAG_TTL: u8 = 1;
+pub(crate) const TAG_SCHEMA: u8 = 2;
 
 /// How urgent the messages of an intent are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]

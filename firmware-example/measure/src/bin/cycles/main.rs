@@ -8,14 +8,18 @@
 
 mod block;
 mod counter;
+#[cfg(not(feature = "reliable"))]
+#[path = "lite.rs"]
+mod side;
+#[cfg(feature = "reliable")]
 mod side;
 
 use block::Block;
 use cortex_m_semihosting::{debug, hprintln};
 use counter::Counter;
 use side::Side;
+use tieline::Instant;
 use tieline::time::Duration;
-use tieline::{Instant, IntentOptions};
 use tieline_measure as _;
 
 /// How often everything is counted, after as many rounds that are not: stores and tables are then as they usually are.
@@ -63,8 +67,8 @@ impl Range {
 }
 
 /// A session in which everything is declared and nothing is left to say.
-fn connect(a: &mut Side, b: &mut Side, options: IntentOptions) -> Option<Instant> {
-    a.start_publisher(options);
+fn connect(a: &mut Side, b: &mut Side, reliable: bool) -> Option<Instant> {
+    a.start_publisher(reliable);
     b.start_reader();
     let mut now = Instant::ZERO;
     for _ in 0..100 {
@@ -77,7 +81,7 @@ fn connect(a: &mut Side, b: &mut Side, options: IntentOptions) -> Option<Instant
 }
 
 fn best_effort(counter: &Counter, a: &mut Side, b: &mut Side) -> Option<()> {
-    let mut now = connect(a, b, IntentOptions::best_effort())?;
+    let mut now = connect(a, b, false)?;
     let mut idle = Range::NEW;
     for round in 0..2 * ROUNDS {
         now = now + STEP;
@@ -117,7 +121,7 @@ fn best_effort_of<const N: usize>(
 
 #[cfg(feature = "reliable")]
 fn reliable(counter: &Counter, a: &mut Side, b: &mut Side) -> Option<()> {
-    let mut now = connect(a, b, IntentOptions::reliable())?;
+    let mut now = connect(a, b, true)?;
     reliable_of::<8>(counter, a, b, &mut now)?;
     reliable_of::<64>(counter, a, b, &mut now)
 }

@@ -50,7 +50,8 @@ impl Side {
     }
 
     /// The side that publishes.
-    pub(crate) fn start_publisher(&mut self, options: IntentOptions) {
+    pub(crate) fn start_publisher(&mut self, reliable: bool) {
+        let options = if reliable { IntentOptions::reliable() } else { IntentOptions::best_effort() };
         self.endpoint.start(Config::new("publisher"), 1);
         self.small = self.endpoint.declare_intent(SMALL.name(), options).ok();
         self.medium = self.endpoint.declare_intent(MEDIUM.name(), options).ok();
@@ -103,14 +104,12 @@ impl Side {
     }
 
     /// What is to be sent now.
-    #[cfg(feature = "reliable")]
     #[inline(never)]
     pub(crate) fn answer(&mut self, now: Instant) -> Option<&[u8]> {
         self.endpoint.poll_transmit(now, &mut self.out)
     }
 
     /// Takes an acknowledgement. Returns whether a message was delivered.
-    #[cfg(feature = "reliable")]
     #[inline(never)]
     pub(crate) fn confirm(&mut self, now: Instant, frame: &[u8]) -> bool {
         self.endpoint.handle_input(now, frame);

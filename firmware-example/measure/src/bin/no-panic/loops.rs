@@ -18,7 +18,7 @@ use crate::{OUT, Storage};
 pub(crate) struct Anything<'e>(pub(crate) &'e mut Endpoint<Storage>);
 
 impl Application for Anything<'_> {
-    type Storage = Storage;
+    type Endpoint = Endpoint<Storage>;
 
     fn endpoint(&mut self) -> &mut Endpoint<Storage> {
         self.0

@@ -1,6 +1,6 @@
 //! A program that does not link if anything in it can panic.
 //!
-//! It uses every method of the endpoint, of the driver, of its queues and of the broadcast codec, in any order and with any
+//! It uses every method of both endpoints, of the driver, of its queues and of the broadcast codec, in any order and with any
 //! argument: what to do next is read from
 //! a memory cell that the compiler knows nothing of. A panic calls a function that nobody has written, so one that cannot
 //! be ruled out when compiling is an undefined symbol. With the feature `plant-panic` there is one, to see that it is found;
@@ -12,6 +12,7 @@
 
 mod any;
 mod listen;
+mod lite;
 mod loops;
 mod orders;
 #[cfg(not(feature = "typed"))]
@@ -35,6 +36,7 @@ fn main() -> ! {
     static mut FRAME: [u8; OUT] = [0; OUT];
     static mut PAYLOAD: [u8; 600] = [0; 600];
     static mut DRIVER: Driver<Io<any::Bytes>, OUT> = Driver::new(Io(any::Bytes));
+    static mut LITE: lite::Endpoint = lite::Endpoint::new();
     static mut QUEUES: Queues<64, 32> = Queues::new();
     static mut LISTENER: listen::Listener = listen::Listener::new();
     static LOGS: LogRing<256> = LogRing::new();
@@ -48,7 +50,7 @@ fn main() -> ! {
         let now = Instant::from_micros(TICKS.extend(any()));
         // As much of the payload as somebody says, none if that is too much.
         let payload = PAYLOAD.get(..any() as usize).unwrap_or_default();
-        match any() % 12 {
+        match any() % 13 {
             0 => orders::world(ENDPOINT, now, payload),
             1 => orders::declare(ENDPOINT, &mut known),
             2 => orders::send(ENDPOINT, &mut known, now, payload),
@@ -63,6 +65,10 @@ fn main() -> ! {
                 loops::logs(&mut Logged::new(application, &LOGS), core::hint::black_box(&LOGS), payload);
             }
             9 => loops::ready(ENDPOINT, &mut other, DRIVER),
+            11 => {
+                lite::go_on(LITE, now, payload, FRAME);
+                any::tell(other.poll(LITE, now).is_ok());
+            }
             _ => {
                 any::tell(DRIVER.poll(ENDPOINT, now).is_ok());
                 any::tell(other.poll(ENDPOINT, now).is_ok());
