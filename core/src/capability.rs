@@ -29,8 +29,6 @@ pub(crate) const LINKS: bool = cfg!(feature = "links");
 /// Counters, round-trip times, the peer's name, and the diagnosis of a line on which no frames come.
 pub(crate) const STATS: bool = cfg!(feature = "stats");
 
-/// Whether what is sent is kept in a store: all but best-effort messages on one serial line.
-pub(crate) const STORE: bool = cfg!(feature = "store");
 /// Whether messages travel with the extended header: only of peers that were offered what needs it.
 pub(crate) const EXTENDED: bool = FRAGMENTS || EXPIRY;
 /// Whether a message may wait in the receive store for something that is missing.

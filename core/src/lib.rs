@@ -27,9 +27,6 @@
 //! | `links` | streams and datagrams besides serial lines |
 //! | `stats` | counters, round-trip times, the peer's name, the diagnosis of a line on which no frames come |
 //!
-//! While none of `reliable`, `fragments`, `requests`, `expiry`, `resume` and `links` is on, nothing that is sent is kept:
-//! messages leave in the order in which they are published, whatever their priority, and declarations one at a time.
-//!
 //! The modules in floors; each uses only what is below it:
 //!
 //! | floor | modules | |
@@ -70,8 +67,6 @@ mod event;
 pub mod framing;
 pub mod handshake;
 mod inbox;
-#[cfg(any(test, not(feature = "store")))]
-mod lane;
 mod limiter;
 pub mod limits;
 pub mod lite;

@@ -1,7 +1,7 @@
 //! What is said about a place of the table of routes: declarations, withdrawals and notices, as they stand in control
 //! records.
 //!
-//! Invariant: nothing is changed in here. When something is said is decided in `stored` and `direct`.
+//! Invariant: nothing is changed in here. When something is said is decided in `stored`.
 
 use crate::packet::control::declarations::{
     ASK, EXTENSION, HASHED, PRIORITY_SHIFT, RELIABLE, SERVICE, WITHDRAWN, emit_extension,

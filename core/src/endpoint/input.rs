@@ -116,7 +116,7 @@ impl Core {
             count(&mut self.counters.check_failures, 1);
             return false;
         }
-        let patient = capability::STORE && self.rto.backoff() > 0;
+        let patient = self.rto.backoff() > 0;
         let quiet = patient && now.micros_since(self.heard_at) > u64::from(self.rto.micros());
         self.heard_at = now;
         if quiet && self.rto.on_heard() && self.timers.is_set(Timer::Retransmit) {

@@ -1,5 +1,5 @@
 //! The endpoint: where the machines meet. Only glue: dispatch in ([`input`]), frames out ([`output`]), messages and
-//! control records to be sent (`stored`, or `direct` in a build that keeps nothing).
+//! control records to be sent ([`stored`]).
 //!
 //! [`Endpoint`] has four kinds of methods, in this order: `handle_*` (the world tells us), commands (the application
 //! wants something), `poll_*` (we tell the world), and questions.
@@ -18,13 +18,8 @@ mod session;
 mod state;
 mod stats;
 mod storage;
-mod timeouts;
-
-// One part of the endpoint has two forms.
-#[cfg(not(feature = "store"))]
-mod direct;
-#[cfg(feature = "store")]
 mod stored;
+mod timeouts;
 
 use core::fmt;
 
@@ -43,10 +38,7 @@ use crate::message::Message;
 use crate::ping::RttStats;
 use crate::route::RouteName;
 use crate::time::Instant;
-#[cfg(not(feature = "store"))]
-use direct::Outbox;
 use state::{Core, Phase};
-#[cfg(feature = "store")]
 use stored::Outbox;
 
 /// One side of a line: everything that is known of one peer over one byte path.

@@ -31,7 +31,7 @@ impl Core {
             Phase::Established => {
                 self.handshake.wants_hello()
                     || self.must_report()
-                    || (capability::STORE && self.wants_proof)
+                    || self.wants_proof
                     || (!self.blocked && (self.tables_due || self.may_tell_taken() || self.has_messages()))
             }
         }
@@ -77,7 +77,7 @@ impl Core {
                 self.derive_records(t, now, &mut w);
             }
             leads = self.emit_messages(t, now, &mut w);
-            if capability::STORE && w.is_empty() && core::mem::take(&mut self.wants_proof) {
+            if w.is_empty() && core::mem::take(&mut self.wants_proof) {
                 // Nothing else leaves behind what was repeated: a PING will tell whether that came.
                 self.ping_due = true;
                 self.emit_reports(t, now, &mut w);
@@ -165,10 +165,8 @@ impl Core {
         if self.ping_due && w.room() >= 6 {
             let id = self.ping.on_send(now);
             emit_ping(w, id, self.sent_best_effort);
-            if capability::STORE {
-                self.proof = Some((id, self.sender.next()));
-                self.rto.on_ping(id, now);
-            }
+            self.proof = Some((id, self.sender.next()));
+            self.rto.on_ping(id, now);
             self.ping_due = false;
             self.start_timer(Timer::Ping, self.ping_every_ms);
         }

@@ -47,16 +47,14 @@ impl Core {
         let (window, mask, reorder) = self.numbering();
         self.sender.begin(window, mask, reorder);
         self.receiver.begin(mask);
-        if capability::STORE {
-            self.rto = Rto::start(self.link.line_time_us(Framing::wire_max(self.session_max)));
-            self.sizing = Sizing::start();
-            self.last_control = None;
-            self.passed_over = [0; 2];
-            self.next_route = 0;
-            self.proof = None;
-            self.records_wait = false;
-            self.probes = 0;
-        }
+        self.rto = Rto::start(self.link.line_time_us(Framing::wire_max(self.session_max)));
+        self.sizing = Sizing::start();
+        self.last_control = None;
+        self.passed_over = [0; 2];
+        self.next_route = 0;
+        self.proof = None;
+        self.records_wait = false;
+        self.probes = 0;
         self.ping.start(now, body.clock);
         // Measure the line at once: an application may ask right away.
         self.ping_due = true;

@@ -16,7 +16,7 @@ use crate::{process, workspace};
 const SYMBOL: &str = "tieline_a_panic_can_be_reached";
 
 /// What is proven: which program, with which features, optimized for what. The program `no-panic` calls everything there is;
-/// the others stand for builds with fewer capabilities, some of whose machines have another form. Postcard at "z" and the
+/// the others are of the small machine alone. Postcard at "z" and the
 /// table of 16 KiB leave bounds checks that are other crates' own.
 const PROOFS: [(Program<'_>, Opt); 4] = [
     (program("no-panic", "no-panic,whole"), Opt::Smallest),
