@@ -65,7 +65,8 @@ impl Core {
         }
         let count = t.routes.len();
         for _ in 0..count {
-            let index = usize::from(self.next_event) % count;
+            let next = usize::from(self.next_event);
+            let index = if next < count { next } else { 0 };
             let Some(slot) = t.routes.get_mut(index) else { break };
             let route = RouteId { index: index as u16, generation: slot.generation };
             if slot.name.is_some()

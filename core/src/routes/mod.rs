@@ -409,15 +409,18 @@ impl Slot {
 
     /// The next event about this route.
     pub(crate) fn poll_event(&mut self, route: RouteId) -> Option<Event> {
-        if self.take_news(news::CONFLICT) && self.peer_has(peer::CONFLICT) {
-            let ours = self.name.map_or(0, |name| name.hash() as u32);
-            return Some(Event::RouteConflict { route, ours, theirs: self.theirs });
-        }
-        if self.take_news(news::AUDIENCE) && self.has(local::INTENT) {
-            return Some(Event::Audience { route, present: self.has_audience() });
-        }
-        if self.take_news(news::PUBLISHER) && self.has(local::INTEREST) {
-            return Some(Event::Publisher { route, present: self.peer_has(peer::INTENT) });
+        // Nearly always there is none but of tickets.
+        if self.news != 0 {
+            if self.take_news(news::CONFLICT) && self.peer_has(peer::CONFLICT) {
+                let ours = self.name.map_or(0, |name| name.hash() as u32);
+                return Some(Event::RouteConflict { route, ours, theirs: self.theirs });
+            }
+            if self.take_news(news::AUDIENCE) && self.has(local::INTENT) {
+                return Some(Event::Audience { route, present: self.has_audience() });
+            }
+            if self.take_news(news::PUBLISHER) && self.has(local::INTEREST) {
+                return Some(Event::Publisher { route, present: self.peer_has(peer::INTENT) });
+            }
         }
         if !self.has(local::TICKETS) {
             return None;
