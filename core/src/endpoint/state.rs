@@ -265,7 +265,6 @@ impl Core {
     }
 
     /// Time does not go back. Something happens, so there may be something to send.
-    #[inline(never)]
     pub(super) fn advance(&mut self, now: Instant) -> Instant {
         self.now = self.now.max(now);
         self.blocked = false;
