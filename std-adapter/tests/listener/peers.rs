@@ -74,10 +74,10 @@ fn a_peer_that_does_not_come_back_ends_its_connection_when_the_session_does() {
     let opens = thread::spawn(move || Connection::open(&address, options("gone")).unwrap());
     let here = listener.accept(options("here")).unwrap();
     let there = opens.join().unwrap();
+    let subscriber = here.raw_subscriber(name("Line@gone"), InterestOptions::default()).unwrap();
     gate.shut(true);
     gate.cut();
-    let error =
-        here.raw_subscriber(name("Line@gone"), InterestOptions::default()).unwrap().recv().unwrap_err();
+    let error = subscriber.recv().unwrap_err();
     assert!(matches!(&error, Error::Ended(ended) if ended.is_transient()), "{error}");
     // Later it is a new peer.
     gate.shut(false);
