@@ -4,6 +4,10 @@
 mod bench;
 #[path = "lite/bytes.rs"]
 mod bytes;
+#[path = "lite/corners.rs"]
+mod corners;
+#[path = "lite/disorder.rs"]
+mod disorder;
 #[path = "lite/property.rs"]
 mod property;
 

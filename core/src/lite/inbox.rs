@@ -12,6 +12,11 @@ use crate::wire::copy;
 /// What stands before a payload: its length, and whether it is reliable.
 const HEADER: usize = 2;
 
+/// What a message takes of the window.
+const fn cost(len: u8) -> u16 {
+    len as u16 + MESSAGE_COST as u16
+}
+
 /// A route that is read.
 #[derive(Debug)]
 pub(super) struct Reading<const FRAME: usize> {
@@ -93,16 +98,19 @@ impl<const FRAME: usize> Reading<FRAME> {
     #[inline(never)]
     pub(super) fn give_way(&mut self) -> u16 {
         self.settle();
-        let (mut at, mut dropped) = (0, 0);
+        let (mut at, mut dropped, mut backlog) = (0, 0, self.backlog);
         while at < self.used {
             let record = self.store.get(usize::from(at)..).unwrap_or_default();
             let [len, reliable, ..] = *record else { break };
             let size = len.saturating_add(HEADER as u8);
+            // What is of an earlier session stands in front.
+            let old = backlog > 0;
+            backlog = backlog.saturating_sub(cost(len));
             if reliable != 0 {
                 at = at.saturating_add(size);
                 continue;
             }
-            self.count(len, false);
+            self.count(len, false, old);
             self.used -= size.min(self.used);
             self.shift(at, size);
             dropped += 1;
@@ -110,11 +118,10 @@ impl<const FRAME: usize> Reading<FRAME> {
         dropped
     }
 
-    /// A message has left the store. Returns whether that is to be told.
-    fn count(&mut self, len: u8, reliable: bool) -> bool {
-        let cost = u16::from(len) + MESSAGE_COST as u16;
+    /// A message has left the store, an `old` one that was stated as backlog. Returns whether that is to be told.
+    fn count(&mut self, len: u8, reliable: bool, old: bool) -> bool {
+        let cost = cost(len);
         self.cost -= cost.min(self.cost);
-        let old = self.backlog > 0;
         if old {
             self.backlog -= cost.min(self.backlog);
         } else if reliable {
@@ -134,7 +141,7 @@ impl<const FRAME: usize> Reading<FRAME> {
         }
         let [len, reliable, ..] = *self.store.as_slice() else { return None };
         self.spent = len.saturating_add(HEADER as u8);
-        Some(self.count(len, reliable != 0))
+        Some(self.count(len, reliable != 0, self.backlog > 0))
     }
 
     /// The message that was taken last.

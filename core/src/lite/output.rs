@@ -27,6 +27,8 @@ const MS_MAX: u32 = (1 << 21) - 1;
 
 /// A name of fewer bytes is declared as text, which fits any frame with whatever else an INTEREST says; others by their hash.
 const TEXT_MAX: usize = 50;
+/// The same of the prefix of a hashed one: it has the hash before it.
+const PREFIX_MAX: usize = TEXT_MAX - 7;
 /// The longest that a time-out is doubled to.
 const RETRANSMIT_MAX_MS: u32 = 500;
 
@@ -157,9 +159,14 @@ impl<D: Device<OUT, IN>, const FRAME: usize, const OUT: usize, const IN: usize> 
         } else {
             self.emit_messages(w);
         }
+        if squeezed && w.is_empty() {
+            // Nobody wants the message any more for which they made way.
+            self.emit_reports(w, ready);
+        }
     }
 
     /// What waits for nothing.
+    #[inline(never)]
     fn emit_reports(&mut self, w: &mut Writer<'_>, ready: u8) {
         if ready & due::ACK != 0 {
             w.put(&[kind::ACK, self.expected, 0]);
@@ -257,8 +264,10 @@ impl<D: Device<OUT, IN>, const FRAME: usize, const OUT: usize, const IN: usize> 
             }
             return;
         }
-        let hashed = name.is_hashed() || name.type_name().len() + name.path().len() >= TEXT_MAX;
-        let flags = if hashed { HASHED } else { 0 } | if Self::schema(name) != 0 { EXTENSION } else { 0 };
+        let len = name.type_name().len() + name.path().len();
+        let long = len >= if name.is_hashed() { PREFIX_MAX } else { TEXT_MAX };
+        let flags = if long || name.is_hashed() { HASHED } else { 0 }
+            | if Self::schema(name) != 0 { EXTENSION } else { 0 };
         match self.reading.get(at.wrapping_sub(OUT)) {
             None => w.put_u8(flags | (Priority::Normal as u8) << PRIORITY_SHIFT),
             Some(route) => {
@@ -269,7 +278,7 @@ impl<D: Device<OUT, IN>, const FRAME: usize, const OUT: usize, const IN: usize> 
                 w.put_varint(route.backlog.into());
             }
         }
-        emit_name(name, hashed && !name.is_hashed(), w);
+        emit_name(name, long, w);
         emit_extension(0, Self::schema(name), w);
     }
 
@@ -292,8 +301,11 @@ impl<D: Device<OUT, IN>, const FRAME: usize, const OUT: usize, const IN: usize> 
                 w.put(payload);
                 if w.all().is_err() {
                     w.truncate(before);
-                    self.squeezed = before == begin;
-                    return;
+                    if before > 0 {
+                        self.squeezed = before == begin;
+                        return;
+                    }
+                    // Since it was published the peer's number has become longer: it is lost.
                 }
                 route.count = route.count.wrapping_add(1);
                 self.sent = self.sent.wrapping_add(1);

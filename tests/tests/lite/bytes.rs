@@ -30,7 +30,7 @@ fn body() -> HelloBody {
 }
 
 /// A board in a session with somebody who is not there: what it hears is forged. Returns its nonce.
-fn alone(bench: &mut Bench, nonce: u64) -> u64 {
+pub(crate) fn alone(bench: &mut Bench, nonce: u64) -> u64 {
     bench.connect_board();
     bench.step();
     let ours = forge::hello_of(bench.sent.last().unwrap()).unwrap().head.nonce;
