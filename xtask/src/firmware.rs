@@ -38,18 +38,25 @@ pub(crate) struct Board {
     folder: &'static str,
     /// What it is compiled for.
     pub(crate) target: &'static str,
+    /// Whether it runs the small application, which answers no requests.
+    pub(crate) is_small: bool,
     /// QEMU's name for it, if QEMU emulates it. Its first UART is the line; it is reset by QEMU's `system_reset`.
     pub(crate) machine: Option<&'static str>,
 }
 
 const fn board(name: &'static str, target: &'static str, machine: Option<&'static str>) -> Board {
-    Board { name, folder: name, target, machine }
+    Board { name, folder: name, target, is_small: false, machine }
 }
 
 /// All of them; the first is what the demo runs on.
-pub(crate) const BOARDS: [Board; 7] = [
+pub(crate) const BOARDS: [Board; 8] = [
     board("qemu-lm3s6965", "thumbv7m-none-eabi", Some("lm3s6965evb")),
     board("qemu-microbit", "thumbv6m-none-eabi", Some("microbit")),
+    Board {
+        folder: "qemu-microbit",
+        is_small: true,
+        ..board("qemu-microbit-small", "thumbv6m-none-eabi", Some("microbit"))
+    },
     board("qemu-mps2-an386", "thumbv7em-none-eabi", Some("mps2-an386")),
     board("rp2040", "thumbv6m-none-eabi", None),
     Board { folder: "rp2040", ..board("rp2040-usb", "thumbv6m-none-eabi", None) },
@@ -158,7 +165,7 @@ fn list() -> String {
         let machine =
             machine.map_or_else(|| "not emulated".to_owned(), |machine| format!("QEMU's {machine}"));
         // Writing to a String cannot fail.
-        let _ = writeln!(list, "{name:<16} {target:<22} {machine}");
+        let _ = writeln!(list, "{name:<20} {target:<22} {machine}");
     }
     list
 }

@@ -29,11 +29,13 @@
 
 mod messages;
 mod sensor;
+mod small;
 
 pub use messages::{
     COMMAND, GetStatus, IMU, ImuSample, RATE_CHANGED, RATE_MAX, RateChanged, STATUS, SetRate, Status,
 };
 use sensor::Sensor;
+pub use small::{Small, SmallApp};
 use tieline::driver::Application;
 use tieline::nb;
 use tieline::report::{REPORT_MAX, STATS};

@@ -13,6 +13,8 @@ const DECODER: &str = "TIELINE_DEFMT_PRINT";
 
 /// The one on which everything is tested.
 const MAIN: &str = "qemu-lm3s6965";
+/// The one with the small application.
+const SMALL: &str = "qemu-microbit-small";
 
 /// A board and its firmware.
 pub(crate) struct Kind {
@@ -35,8 +37,14 @@ impl Kind {
     }
 }
 
-/// All boards.
+/// All boards with the whole application.
 pub(crate) fn all() -> Vec<Kind> {
+    let mut kinds = listed();
+    kinds.retain(|kind| kind.name != SMALL);
+    kinds
+}
+
+fn listed() -> Vec<Kind> {
     let kinds: Vec<Kind> = variable(BOARDS)
         .lines()
         .map(|line| {
@@ -51,7 +59,16 @@ pub(crate) fn all() -> Vec<Kind> {
 
 /// The board for what is not tested on all of them.
 pub(crate) fn main() -> Kind {
-    all().into_iter().find(|kind| kind.name == MAIN).unwrap_or_else(|| panic!("{BOARDS} names no {MAIN}"))
+    named(MAIN)
+}
+
+/// The board with the small application.
+pub(crate) fn small() -> Kind {
+    named(SMALL)
+}
+
+fn named(name: &str) -> Kind {
+    listed().into_iter().find(|kind| kind.name == name).unwrap_or_else(|| panic!("{BOARDS} names no {name}"))
 }
 
 /// The path of the program `tieline`.

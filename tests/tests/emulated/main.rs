@@ -11,3 +11,4 @@ mod logs;
 mod pc;
 mod program;
 mod restarts;
+mod small;

@@ -3,7 +3,7 @@
 use std::env;
 use std::ffi::OsString;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use tieline_emulator::Setup;
 
 use super::logs::{self, Logs};
@@ -23,6 +23,11 @@ pub(super) struct Board {
 /// The board of that name, and what QEMU calls it.
 pub(super) fn find(name: &str) -> Result<(firmware::Board, &'static str)> {
     let board = firmware::Board::find(name)?;
+    if board.is_small {
+        bail!(
+            "{name} answers no requests, which the demo makes: `tieline sub` shows its samples (docs/boards.md)"
+        );
+    }
     let machine = board.machine.with_context(|| {
         format!("QEMU has no {name}: flash it, and show it with --board ADDRESS (docs/boards.md)")
     })?;

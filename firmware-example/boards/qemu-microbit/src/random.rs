@@ -14,7 +14,7 @@ const CONFIGURATION: Register = register(0x504);
 const VALUE: Register = register(0x508);
 
 /// 64 bits, bias corrected.
-pub(crate) fn number() -> u64 {
+pub fn number() -> u64 {
     CONFIGURATION.write(1);
     START.write(1);
     let number = (0..8).fold(0, |number, _| {

@@ -32,7 +32,8 @@ fn ticks() -> u32 {
 }
 
 /// Clock and alarm.
-pub(crate) struct Timers {
+#[derive(Debug)]
+pub struct Timers {
     clock: Clock<1_000_000>,
 }
 
