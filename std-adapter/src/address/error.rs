@@ -5,7 +5,7 @@ use std::fmt;
 pub(super) const EXAMPLES: &str =
     "tcp://192.168.0.7:4100, tcp://0.0.0.0:4100?listen or serial:///dev/ttyUSB0?baud=921600";
 
-/// Why a text is not an [`Address`]: what is wrong, what was understood, and one that is right.
+/// Why a text is not an [`Address`](super::Address): what is wrong, what was understood, and one that is right.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AddressError {
     pub(super) text: String,
