@@ -4,7 +4,7 @@
 //! the time go in, events, messages and frames to send come out. No heap, no `unsafe`, no thread, no clock; the memory is
 //! known when you compile. Adapters drive it: [`driver`] on microcontrollers, the crate `tieline-std` on PCs.
 //!
-//! For the smallest boards there is a second one, [`lite::Endpoint`], with half the code: best effort, serial lines, routes that
+//! For the smallest boards there is a second one, [`lite::Endpoint`], with a third of the code: best effort, serial lines, routes that
 //! are fixed when compiling.
 //!
 //! An example is at [`Endpoint`]. Features that add something: `postcard` makes messages of serde types (with a trait `Named`),

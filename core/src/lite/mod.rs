@@ -8,14 +8,16 @@
 //! go, or when a frame of 253 bytes is too small.
 //!
 //! ```
-//! use tieline::{Event, Message, Route, RouteName, Select, lite};
-//! # use tieline::{DecodeError, EncodeError, Instant, Sink};
-//! # struct Level(u8);
-//! # impl Message for Level {
-//! #     const TYPE: &'static str = "Level";
-//! #     fn encode(&self, out: &mut Sink<'_>) -> Result<(), EncodeError> { out.write(&[self.0]); Ok(()) }
-//! #     fn decode(bytes: &[u8]) -> Result<Self, DecodeError> { bytes.first().copied().map(Level).ok_or(DecodeError) }
-//! # }
+//! use tieline::{DecodeError, EncodeError, Instant, Message, Route, RouteName, Select, Sink, lite};
+//!
+//! struct Level(u8);
+//!
+//! impl Message for Level { // or serde and the feature `postcard`
+//!     const TYPE: &'static str = "Level";
+//!     fn encode(&self, out: &mut Sink<'_>) -> Result<(), EncodeError> { out.write(&[self.0]); Ok(()) }
+//!     fn decode(bytes: &[u8]) -> Result<Self, DecodeError> { bytes.first().copied().map(Level).ok_or(DecodeError) }
+//! }
+//!
 //! const LEVEL: Route<Level> = Route::new("tank.level");
 //! const WANTED: Route<Level> = Route::new("tank.wanted");
 //!
@@ -41,6 +43,9 @@
 //!     let _ = endpoint.publish_message(lite::published(0), &Level(7));
 //! }
 //! ```
+//!
+//! A whole program is `firmware-example/boards/qemu-microbit/src/bin/small.rs`, with its application in
+//! `firmware-example/app/src/small.rs`.
 //!
 //! | file | |
 //! |---|---|
@@ -72,7 +77,7 @@ pub trait Device<const OUT: usize, const IN: usize> {
     const PUBLISHES: [RouteName; OUT];
     /// The routes that it reads.
     const READS: [RouteName; IN];
-    /// The rate of its line, bits per second: for how long an acknowledgement is waited for.
+    /// The rate of its line, bits per second, for how long an acknowledgement is waited for; 0 for USB.
     const BITS_PER_SECOND: u32 = 115_200;
     /// A PING is sent that often, ms.
     const PING_MS: u32 = 1000;

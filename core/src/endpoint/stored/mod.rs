@@ -1,4 +1,4 @@
-//! What is sent, in a build that keeps it: a store holds messages and control records until they are sent, or acknowledged.
+//! What is sent: a store holds messages and control records until they are sent, or acknowledged.
 //!
 //! Which message is next is in [`choice`], what sending it changes in [`send`], declarations and the like are in [`records`].
 

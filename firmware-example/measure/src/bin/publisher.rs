@@ -1,4 +1,4 @@
-//! A board that publishes a sample, best effort, with the smallest frames and stores, and wants nothing.
+//! A board that publishes a sample, best effort, with the smallest frames, and wants nothing.
 
 #![no_std]
 #![no_main]

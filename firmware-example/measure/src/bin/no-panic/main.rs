@@ -36,12 +36,12 @@ fn main() -> ! {
     static mut FRAME: [u8; OUT] = [0; OUT];
     static mut PAYLOAD: [u8; 600] = [0; 600];
     static mut DRIVER: Driver<Io<any::Bytes>, OUT> = Driver::new(Io(any::Bytes));
-    static mut LITE: lite::Endpoint = lite::Endpoint::new();
     static mut QUEUES: Queues<64, 32> = Queues::new();
-    static mut LISTENER: listen::Listener = listen::Listener::new();
+    static mut OTHERS: (lite::Endpoint, listen::Listener) = (lite::Endpoint::new(), listen::Listener::new());
     static LOGS: LogRing<256> = LogRing::new();
     static mut TICKS: TickExtender = TickExtender::new();
 
+    let (lite, listener) = OTHERS;
     let mut other = Driver::<_, OUT>::new(any::functions());
     let (mut handler, port) = QUEUES.split(|| any::tell(true));
     let mut queued = Driver::<_, OUT>::new(port);
@@ -56,7 +56,7 @@ fn main() -> ! {
             2 => orders::send(ENDPOINT, &mut known, now, payload),
             3 => orders::take(ENDPOINT, &mut known, now, FRAME),
             4 => orders::ask(ENDPOINT, &known),
-            5 => LISTENER.go_on(payload, FRAME),
+            5 => listener.go_on(payload, FRAME),
             6 => loops::interrupt(&mut handler),
             7 => loops::port(queued.port(), FRAME),
             8 => loops::turn(core::hint::black_box(&mut queued), ENDPOINT),
@@ -66,8 +66,8 @@ fn main() -> ! {
             }
             9 => loops::ready(ENDPOINT, &mut other, DRIVER),
             11 => {
-                lite::go_on(LITE, now, payload, FRAME);
-                any::tell(other.poll(LITE, now).is_ok());
+                lite::go_on(lite, now, payload, FRAME);
+                any::tell(other.poll(lite, now).is_ok());
             }
             _ => {
                 any::tell(DRIVER.poll(ENDPOINT, now).is_ok());
