@@ -8,6 +8,8 @@ mod bytes;
 mod corners;
 #[path = "lite/disorder.rs"]
 mod disorder;
+#[path = "lite/extremes.rs"]
+mod extremes;
 #[path = "lite/property.rs"]
 mod property;
 

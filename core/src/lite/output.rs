@@ -126,7 +126,8 @@ impl<D: Device<OUT, IN>, const FRAME: usize, const OUT: usize, const IN: usize> 
         if len == 0 {
             return None;
         }
-        let idle = self.tick().wrapping_sub(self.last_sent) >= ticks(SERIAL_IDLE_MS) - 2;
+        // Two ticks less than 100 ms, since each end of the span is somewhere within one: no silence is taken for too short.
+        let idle = self.tick().wrapping_sub(self.last_sent) >= ticks(SERIAL_IDLE_MS) - 4;
         self.last_sent = self.tick();
         seal(out, len, if hello { ORDINARY } else { self.seed_out }, idle || hello)
     }

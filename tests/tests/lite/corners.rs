@@ -197,3 +197,45 @@ fn reports_that_made_way_for_a_message_are_sent_when_it_is_gone() {
     forge::each_packet(said, |packet| acks += u32::from(matches!(packet, Packet::Ack { next: 2, .. })));
     assert_eq!(acks, 1);
 }
+
+#[test]
+fn a_zero_goes_before_a_frame_after_100_ms_of_silence() {
+    let mut bench = Bench::new(4);
+    let nonce = 0xABCD_0001;
+    let ours = alone(&mut bench, nonce);
+    bench.feed(&forge::frame(&[&[0x40, 0, 0][..], &interest(1)].concat(), nonce, ours));
+    let (mut now, mut last, mut after) = (bench.now, 0, 0);
+    for round in 0..2_000 {
+        now += 97_000 + round * 337 % 6_000;
+        let at = Instant::from_micros(now);
+        bench.feed(&forge::frame(&[0x82, 9, round as u8, (round >> 8) as u8], nonce, ours));
+        bench.board.handle_timeout(at);
+        bench.board.publish(OUT_IMU, &[]).unwrap();
+        let mut out = [0; 83];
+        while let Some(frame) = bench.board.poll_transmit(at, &mut out) {
+            if now - last >= 100_000 {
+                assert_eq!(frame[0], 0, "after {} µs", now - last);
+                after += 1;
+            } else if now - last < 98_000 {
+                assert_ne!(frame[0], 0, "after {} µs", now - last);
+            }
+            last = now;
+        }
+        bench.now = now;
+    }
+    assert!(after > 500);
+}
+
+#[test]
+fn a_hello_without_its_whole_head_is_none() {
+    let mut bench = Bench::new(5);
+    bench.connect_board();
+    bench.step();
+    bench.sent.clear();
+    let head = [0x01, 0x54, 0x4C, 2, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8, 0, 0, 0, 0, 0, 0, 0, 0];
+    for len in 1..=head.len() {
+        bench.feed(&forge::seal(&head[..len], u32::MAX));
+        bench.step();
+    }
+    assert_eq!(bench.sent.len(), 0, "it was answered");
+}
