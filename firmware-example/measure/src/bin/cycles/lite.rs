@@ -1,9 +1,10 @@
 //! As `side`, with the small machine: each of the two publishes and reads both routes, so that they are of one type.
 
-use tieline::driver::{Driver, Port};
-use tieline::{Instant, Message, Route, RouteId, RouteName, Select, lite, nb};
+use tieline::driver::Driver;
+use tieline::{Instant, Message, Route, RouteId, RouteName, Select, lite};
 
 use crate::block::Block;
+use crate::silent::Silent;
 
 /// Routes by the size of their messages.
 const SMALL: Route<Block<8>> = Route::new("count.small");
@@ -18,21 +19,6 @@ impl lite::Device<2, 2> for Both {
 }
 
 type Endpoint = lite::Endpoint<Both, 128, 2, 2>;
-
-/// A port to which nothing comes.
-struct Silent;
-
-impl Port for Silent {
-    type Error = ();
-
-    fn read(&mut self, _: &mut [u8]) -> nb::Result<usize, ()> {
-        Err(nb::Error::WouldBlock)
-    }
-
-    fn write(&mut self, _: &[u8]) -> nb::Result<usize, ()> {
-        Err(nb::Error::WouldBlock)
-    }
-}
 
 /// An endpoint and the buffer for what it sends.
 pub(crate) struct Side {

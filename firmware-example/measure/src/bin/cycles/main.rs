@@ -13,6 +13,7 @@ mod counter;
 mod side;
 #[cfg(feature = "reliable")]
 mod side;
+mod silent;
 
 use block::Block;
 use cortex_m_semihosting::{debug, hprintln};

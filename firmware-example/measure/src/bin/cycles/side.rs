@@ -1,33 +1,18 @@
 //! One of the two endpoints, and what is counted of it: each a function of its own, as an application would call it.
 
-use tieline::driver::{Driver, Port};
+use tieline::driver::Driver;
 use tieline::{
     Config, Endpoint, Inline, Instant, IntentOptions, InterestOptions, Link, Message, Route, RouteId, Select,
-    nb,
 };
 
 use crate::block::Block;
+use crate::silent::Silent;
 
 type Storage = Inline<256, 512, 512, 4>;
 
 /// Routes by the size of their messages.
 pub(crate) const SMALL: Route<Block<8>> = Route::new("count.small");
 pub(crate) const MEDIUM: Route<Block<64>> = Route::new("count.medium");
-
-/// A port to which nothing comes.
-struct Silent;
-
-impl Port for Silent {
-    type Error = ();
-
-    fn read(&mut self, _: &mut [u8]) -> nb::Result<usize, ()> {
-        Err(nb::Error::WouldBlock)
-    }
-
-    fn write(&mut self, _: &[u8]) -> nb::Result<usize, ()> {
-        Err(nb::Error::WouldBlock)
-    }
-}
 
 /// An endpoint and the buffer for what it sends.
 pub(crate) struct Side {
