@@ -5,9 +5,7 @@
 use super::Device;
 use super::state::{Core, due, entry, ticks};
 use crate::limits::MESSAGE_COST;
-use crate::packet::control::declarations::{
-    ASK, EXTENSION, HASHED, RELIABLE, SERVICE, TAG_SCHEMA, TAG_TTL, WITHDRAWN,
-};
+use crate::packet::control::declarations::{ASK, HASHED, RELIABLE, SERVICE, WITHDRAWN, parse_extension};
 use crate::packet::control::{INTENT, INTENTS, INTEREST, INTERESTS, NOTIFY_INTENT};
 use crate::route::Fnv;
 use crate::wire::{Fields, varint_len};
@@ -69,7 +67,7 @@ impl<D: Device<OUT, IN>, const FRAME: usize, const OUT: usize, const IN: usize> 
             f.varint();
         }
         let (path, kind) = hashes(f, flags & HASHED != 0);
-        let (ttl, schema) = extension(f, flags & EXTENSION != 0);
+        let (ttl, schema) = parse_extension(f, flags);
         if is_interest && matches!(number, 0 | u16::MAX) {
             f.fail();
         }
@@ -176,29 +174,4 @@ fn hashes(f: &mut Fields<'_>, hashed: bool) -> (u32, u32) {
         f.fail();
     }
     (path.finish(), kind.unwrap_or_default())
-}
-
-/// Time to live and schema, each 0 if not stated.
-fn extension(f: &mut Fields<'_>, stated: bool) -> (u32, u32) {
-    let (mut ttl, mut schema) = (0, 0);
-    if stated {
-        let len = f.varint();
-        let mut entries = Fields::new(f.take(len as usize));
-        while !entries.is_empty() {
-            let (tag, len) = (entries.u8(), entries.u8());
-            let mut value = Fields::new(entries.take(len.into()));
-            match tag {
-                TAG_TTL => ttl = value.varint(),
-                TAG_SCHEMA => schema = value.u32(),
-                _ => {}
-            }
-            if !value.is_whole() {
-                entries.fail();
-            }
-        }
-        if !entries.is_whole() {
-            f.fail();
-        }
-    }
-    (ttl, schema)
 }

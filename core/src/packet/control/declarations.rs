@@ -15,8 +15,8 @@ pub(crate) const HASHED: u8 = 1 << 5;
 pub(crate) const ASK: u8 = 1 << 6;
 pub(crate) const EXTENSION: u8 = 1 << 7;
 
-pub(crate) const TAG_TTL: u8 = 1;
-pub(crate) const TAG_SCHEMA: u8 = 2;
+const TAG_TTL: u8 = 1;
+const TAG_SCHEMA: u8 = 2;
 
 /// How urgent the messages of an intent are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -120,7 +120,7 @@ impl<'a> Interest<'a> {
 }
 
 /// Time to live and schema hash, each 0 if not stated.
-fn parse_extension(f: &mut Fields<'_>, flags: u8) -> (u32, u32) {
+pub(crate) fn parse_extension(f: &mut Fields<'_>, flags: u8) -> (u32, u32) {
     let (mut ttl_ms, mut schema) = (0, 0);
     if flags & EXTENSION != 0 {
         let len = f.varint();
